@@ -1,0 +1,35 @@
+# abloop: every target does its own set-up on a fresh machine.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check bench serve clean
+
+setup: .venv/.ready
+
+# torch comes first and from pip, so that the CPU build is taken.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/abloop demo
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+serve: setup
+	$(BIN)/abloop serve
+
+clean:
+	rm -rf .venv build dist *.egg-info
