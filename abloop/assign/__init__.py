@@ -1,0 +1,1 @@
+"""Assignment: hashing and experiments. Values in, values out."""

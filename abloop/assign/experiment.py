@@ -1,0 +1,52 @@
+"""An experiment compiled for one draw: who is held out, who explores, who gets which arm. Knows no model."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from abloop.assign.hashing import draw, prefix, threshold
+
+
+class Experiment:
+    """Three independent draws for a unit: holdout, explore share, arm.
+
+    The draws depend on the salt and the unit alone. A unit in the explore share therefore keeps the arm it
+    had while everything was randomised.
+
+    Args:
+        salt: Names the experiment; two experiments with one salt assign alike.
+        weights: Probability of each arm, shape (k,), sums to one.
+        holdout: Share of units that always get control, in [0, 1).
+        explore: Share of the other units that stay randomised, in [0, 1].
+
+    Example:
+        >>> experiment = Experiment("checkout", [0.5, 0.5])
+        >>> experiment.arm("user-1") in (0, 1)
+        True
+    """
+
+    __slots__ = ("_arm", "_bounds", "_explore", "_explore_below", "_holdout", "_holdout_below", "weights")
+
+    def __init__(self, salt: str, weights: Sequence[float], *, holdout: float = 0.0, explore: float = 1.0) -> None:
+        """Compile the draws."""
+        self.weights = tuple(weights)
+        self._arm = prefix(salt, "arm")
+        self._explore = prefix(salt, "explore")
+        self._holdout = prefix(salt, "holdout")
+        self._explore_below = threshold(explore)
+        self._holdout_below = threshold(holdout)
+        self._bounds = [threshold(share) for share in accumulate(self.weights)][:-1]
+
+    def arm(self, unit: str) -> int:
+        """Return the index of the unit's randomised arm."""
+        return bisect_right(self._bounds, draw(self._arm, unit))
+
+    def held_out(self, unit: str) -> bool:
+        """Return whether the unit never receives anything new."""
+        return self._holdout_below > 0 and draw(self._holdout, unit) < self._holdout_below
+
+    def explores(self, unit: str) -> bool:
+        """Return whether the unit stays randomised while others are personalised."""
+        return draw(self._explore, unit) < self._explore_below

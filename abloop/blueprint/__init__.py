@@ -1,0 +1,25 @@
+"""The blueprint: the one immutable, versioned description of a strategy. Knows no storage.
+
+    strategy: checkout_button
+    arms: [{name: blue}, {name: green, cost: 0.02}]
+    metrics: [{name: purchase, value: 10}]
+
+is enough; everything else has a default. Python objects, YAML and JSON are one thing: `from_mapping` reads
+them, `to_json` writes the canonical text, and two blueprints are equal when their hashes are.
+"""
+
+from abloop.blueprint.spec import Arm, Blueprint, Experiment, Lifecycle, Metric, Model
+from abloop.blueprint.text import content_hash, from_mapping, load, to_json
+
+__all__ = [
+    "Arm",
+    "Blueprint",
+    "Experiment",
+    "Lifecycle",
+    "Metric",
+    "Model",
+    "content_hash",
+    "from_mapping",
+    "load",
+    "to_json",
+]

@@ -1,0 +1,1 @@
+"""Features: what a blueprint declares, how a context is read, how values become model inputs."""

@@ -1,0 +1,105 @@
+"""What crosses the rooms: frozen records and their one encoding (msgpack arrays). Knows no storage.
+
+A record's tag is its kind and its format version in one: a later format takes a new tag, so that old
+spools and tables stay readable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Phase = Literal["randomise", "personalise", "explore", "holdout", "ship"]
+FeatureValue = float | str | None
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """One answer of `get_decision`, with all that was known when it was given.
+
+    Attributes:
+        decision_id: Name given by the product; ties observations to this decision.
+        strategy: The decision point.
+        version: Blueprint version that decided, from 1.
+        unit: What was randomised, as text.
+        time: Seconds since 1970, UTC.
+        features: Feature values in the order of the blueprint; None where missing.
+        predictions: Predicted effect of each arm against control, in value; empty without a model.
+        arm: Name of the arm that was drawn.
+        propensity: Probability with which this arm was drawn, in (0, 1].
+        phase: `randomise`, `personalise`, `explore`, `holdout` or `ship` (one arm for everybody).
+        decision: What the product was given.
+        release: Hash of the model that served; empty without a model.
+        latency: Nanoseconds spent deciding.
+    """
+
+    decision_id: str
+    strategy: str
+    version: int
+    unit: str
+    time: float
+    features: tuple[FeatureValue, ...]
+    predictions: tuple[float, ...]
+    arm: str
+    propensity: float
+    phase: Phase
+    decision: Any
+    release: str = ""
+    latency: int = 0
+
+
+class Observation(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """One thing that happened after a decision.
+
+    Attributes:
+        decision_id: The decision it belongs to.
+        strategy: The decision point.
+        time: Seconds since 1970, UTC.
+        name: The metric.
+        value: Its value.
+        key: Idempotency key: two observations with one key count once; empty for none.
+    """
+
+    decision_id: str
+    strategy: str
+    time: float
+    name: str
+    value: float
+    key: str = ""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One decision with its observations: a line of the training table.
+
+    Attributes:
+        decision: The decision.
+        labels: Metric name to value; None where it is missing.
+        observed: The labels that were observed; the others hold their default.
+    """
+
+    decision: Decision
+    labels: dict[str, float | None]
+    observed: frozenset[str]
+
+
+Record = Decision | Observation
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Decision | Observation)
+
+
+def decode(payload: bytes | memoryview) -> Record:
+    """Return the record that `encode` made.
+
+    Args:
+        payload: One record.
+
+    Raises:
+        msgspec.DecodeError: The bytes are not one whole record.
+
+    Example:
+        >>> decode(encode(Observation("d1", "checkout", 0.0, "clicked", 1.0))).name
+        'clicked'
+    """
+    record: Record = _decoder.decode(payload)
+    return record

@@ -1,0 +1,1 @@
+"""Statistics on moments. Pure functions: values in, values out, no rendering."""
