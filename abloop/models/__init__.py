@@ -1,0 +1,1 @@
+"""Models: the fit side (`gbdt`) and the predict side (`trees`, `effects`) are different files."""

@@ -1,0 +1,74 @@
+"""A release's model as bytes: canonical JSON named by its SHA-256, verified before it is read. No pickle.
+
+Knows no storage and no learner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from abloop.errors import ArtefactError
+from abloop.features.encode import Column
+from abloop.models.effects import EffectSpec
+
+MOST_BYTES = 50_000_000
+
+
+class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a product process needs to predict.
+
+    Attributes:
+        format: Version of this format.
+        learner: What fitted it: `s`, `t`, `x` or `constant`.
+        arms: Arm names in the order of the effects.
+        columns: How the features are encoded.
+        effects: The effect model.
+        rows: Training rows behind it.
+    """
+
+    format: Literal[1]
+    learner: str
+    arms: tuple[str, ...]
+    columns: tuple[Column, ...]
+    effects: EffectSpec
+    rows: int
+
+
+_decoder = msgspec.json.Decoder(Artefact)
+
+
+def pack(artefact: Artefact) -> tuple[str, bytes]:
+    """Return an artefact's name (SHA-256 in hexadecimal) and bytes."""
+    payload = msgspec.json.encode(artefact, order="deterministic")
+    return hashlib.sha256(payload).hexdigest(), payload
+
+
+def unpack(name: str, payload: bytes) -> Artefact:
+    """Return the artefact, after its bytes were found to be what the name says.
+
+    Args:
+        name: SHA-256 in hexadecimal.
+        payload: The bytes, at most 50 MB.
+
+    Raises:
+        ArtefactError: The bytes were cut, altered or never an artefact.
+    """
+    if len(payload) > MOST_BYTES:
+        raise ArtefactError(
+            f"artefact {name[:12]} has {len(payload):,} bytes; allowed: {MOST_BYTES:,}. Train a smaller model"
+        )
+    if hashlib.sha256(payload).hexdigest() != name:
+        raise ArtefactError(
+            f"artefact {name[:12]} does not match its hash: it was cut short or altered. "
+            "The previous release goes on serving; train again"
+        )
+    try:
+        artefact = _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ArtefactError(f"artefact {name[:12]} is not an artefact of format 1: {error}") from error
+    if len(artefact.columns) != artefact.effects.columns or len(artefact.arms) != len(artefact.effects.base):
+        raise ArtefactError(f"artefact {name[:12]} disagrees with itself on the number of arms or features")
+    return artefact

@@ -1,0 +1,115 @@
+"""The predict side of effect models: each arm's effect against control, for one row and for a frame.
+
+Every learner (S, T, X, a constant) ends as the same thing: some tree ensembles, each read with the features
+and perhaps an arm, and a matrix that mixes their predictions into one effect an arm. Knows no learner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from abloop.errors import ArtefactError
+from abloop.models.trees import Ensemble, Tree
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Term(msgspec.Struct, frozen=True):
+    """One prediction that enters the effects.
+
+    Attributes:
+        ensemble: Index of the tree ensemble.
+        weights: How much of it enters the effect of each arm, shape (k,).
+        arm: Arm index appended to the features as a last column; None for the features alone.
+    """
+
+    ensemble: int
+    weights: tuple[float, ...]
+    arm: int | None = None
+
+
+class EffectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An effect model as plain data.
+
+    Attributes:
+        base: Constant part of each arm's effect, shape (k,).
+        terms: What is added to it.
+        ensembles: Tree ensembles that the terms name.
+        columns: Number of features.
+    """
+
+    base: tuple[float, ...]
+    columns: int
+    terms: tuple[Term, ...] = ()
+    ensembles: tuple[tuple[Tree, ...], ...] = ()
+
+
+class EffectModel:
+    """Predicted effect of each arm against control.
+
+    Args:
+        spec: The model as data.
+
+    Raises:
+        ArtefactError: The data do not fit together.
+
+    Example:
+        >>> EffectModel(EffectSpec(base=(0.0, 0.3), columns=0)).row([])
+        (0.0, 0.3)
+    """
+
+    def __init__(self, spec: EffectSpec) -> None:
+        """Check the data and build the ensembles."""
+        self.spec = spec
+        arms = len(spec.base)
+        if arms < 2 or not all(map(math.isfinite, spec.base)):
+            raise ArtefactError(f"effect model has base {spec.base}; allowed: two finite numbers or more")
+        extra = [0] * len(spec.ensembles)
+        for term in spec.terms:
+            if not 0 <= term.ensemble < len(spec.ensembles):
+                raise ArtefactError(f"effect model names ensemble {term.ensemble}; there are {len(spec.ensembles)}")
+            if len(term.weights) != arms or not all(map(math.isfinite, term.weights)):
+                raise ArtefactError(f"effect model weights {term.weights}; allowed: {arms} finite numbers")
+            if term.arm is not None and not 0 <= term.arm < arms:
+                raise ArtefactError(f"effect model names arm {term.arm}; there are {arms}")
+            extra[term.ensemble] |= term.arm is not None
+        self._ensembles = [
+            Ensemble(trees, spec.columns + more) for trees, more in zip(spec.ensembles, extra, strict=True)
+        ]
+
+    def row(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Return each arm's effect for one row of features, shape (d,) to (k,)."""
+        effects = list(self.spec.base)
+        for term in self.spec.terms:
+            inputs = values if term.arm is None else [*values, float(term.arm)]
+            score = self._ensembles[term.ensemble].row(inputs)
+            for arm, weight in enumerate(term.weights):
+                if weight:
+                    effects[arm] += weight * score
+        return tuple(effects)
+
+    def frame(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return each arm's effect for many rows.
+
+        Args:
+            values: Features, shape (n, d), NaN where missing.
+
+        Returns:
+            Effects, shape (n, k), equal to `row` of each.
+        """
+        import numpy as np
+
+        effects = np.tile(np.asarray(self.spec.base), (len(values), 1))
+        for term in self.spec.terms:
+            inputs = values if term.arm is None else np.column_stack([values, np.full(len(values), float(term.arm))])
+            score = self._ensembles[term.ensemble].frame(inputs)
+            for arm, weight in enumerate(term.weights):
+                if weight:
+                    effects[:, arm] += weight * score
+        return effects

@@ -1,0 +1,158 @@
+"""The predict side of tree ensembles: flat arrays, walked one row at a time or a frame at once.
+
+Plain Python for one row, NumPy for a frame, the same sums in the same order, so that both equal the
+library that fitted the trees to the last bit. Knows no fitting and no storage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from abloop.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NEAR_ZERO = 1e-35  # LightGBM's kZeroThreshold
+
+
+class Tree(msgspec.Struct, frozen=True, array_like=True):
+    """One binary tree in preorder: the children of a node come after it.
+
+    A child below zero is a leaf: child c is leaf ~c. Rows with value <= threshold go left.
+
+    Attributes:
+        feature: Column of each inner node, shape (m,).
+        threshold: Split value of each inner node, shape (m,).
+        left: Left child of each inner node, shape (m,).
+        right: Right child of each inner node, shape (m,).
+        missing: Bits of each inner node, shape (m,): 1 a missing value goes left, 2 NaN is missing,
+            4 zero (and NaN) is missing. Where neither is, NaN counts as zero.
+        leaf: Value of each leaf, shape (m + 1,).
+    """
+
+    feature: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    missing: tuple[int, ...]
+    leaf: tuple[float, ...]
+
+    def check(self, columns: int) -> None:
+        """Check counts, ranges, order and finiteness, so that no walk leaves the arrays or turns in a circle.
+
+        Args:
+            columns: Number of input columns.
+
+        Raises:
+            ArtefactError: The arrays are not one tree.
+        """
+        inner = len(self.feature)
+        lengths = {
+            len(self.threshold),
+            len(self.left),
+            len(self.right),
+            len(self.missing),
+            len(self.leaf) - 1,
+        }
+        if lengths != {inner}:
+            raise ArtefactError(
+                f"tree arrays have lengths {sorted(lengths | {inner})}; allowed: all equal, leaves one more"
+            )
+        if not all(0 <= column < columns for column in self.feature):
+            raise ArtefactError(f"tree reads column {max(self.feature)}; allowed: 0 to {columns - 1}")
+        if not all(map(math.isfinite, self.threshold)) or not all(map(math.isfinite, self.leaf)):
+            raise ArtefactError("tree holds a value that is not finite; allowed: finite numbers")
+        if not all(0 <= bits < 8 for bits in self.missing):
+            raise ArtefactError("tree has unknown bits for missing values; allowed: 0 to 7")
+        children = sorted([*self.left, *self.right])
+        if children != [*range(-inner - 1 if inner else 0, 0), *range(1, inner)]:
+            raise ArtefactError("tree children do not name every other node and every leaf once")
+        for node, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
+            if 0 <= left <= node or 0 <= right <= node:
+                raise ArtefactError(f"tree node {node} points back; allowed: children after their parent")
+
+
+class Ensemble:
+    """A sum of trees.
+
+    Args:
+        trees: The trees, in the order in which they are summed.
+        columns: Number of input columns.
+
+    Raises:
+        ArtefactError: A tree fails its check.
+
+    Example:
+        >>> stump = Tree((0,), (0.5,), (-1,), (-2,), (2,), (1.0, 3.0))
+        >>> Ensemble([stump], columns=1).row([0.7])
+        3.0
+    """
+
+    def __init__(self, trees: Sequence[Tree], columns: int) -> None:
+        """Check the trees and lay them out for walking."""
+        for tree in trees:
+            tree.check(columns)
+        self.trees = tuple(trees)
+        self.columns = columns
+        self._walk = tuple(
+            (
+                tuple(zip(tree.feature, tree.threshold, tree.left, tree.right, tree.missing, strict=True)),
+                tree.leaf,
+            )
+            for tree in self.trees
+        )
+
+    def row(self, values: Sequence[float]) -> float:
+        """Return the prediction for one row, shape (columns,), NaN where missing."""
+        total = 0.0
+        for nodes, leaf in self._walk:
+            node = 0 if nodes else -1
+            while node >= 0:
+                feature, threshold, left, right, missing = nodes[node]
+                value = values[feature]
+                if value != value:  # NaN
+                    if missing & 6:
+                        node = left if missing & 1 else right
+                        continue
+                    value = 0.0
+                elif missing & 4 and -NEAR_ZERO <= value <= NEAR_ZERO:
+                    node = left if missing & 1 else right
+                    continue
+                node = left if value <= threshold else right
+            total += leaf[~node]
+        return total
+
+    def frame(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the predictions for many rows.
+
+        Args:
+            values: Shape (n, columns), NaN where missing.
+
+        Returns:
+            Shape (n,), equal to `row` of each.
+        """
+        import numpy as np
+
+        nan = np.isnan(values)
+        zeroed = np.where(nan, 0.0, values)
+        zero = np.abs(zeroed) <= NEAR_ZERO
+        total = np.zeros(len(values))
+        for tree in self.trees:
+            reached = np.zeros(len(values), dtype=np.int64) if tree.feature else np.full(len(values), -1)
+            for node, (feature, threshold, left, right, missing) in enumerate(
+                zip(tree.feature, tree.threshold, tree.left, tree.right, tree.missing, strict=True)
+            ):
+                here = np.flatnonzero(reached == node)
+                goes_left = zeroed[here, feature] <= threshold
+                if missing & 6:
+                    absent = zero[here, feature] if missing & 4 else nan[here, feature]
+                    goes_left = np.where(absent, bool(missing & 1), goes_left)
+                reached[here] = np.where(goes_left, left, right)
+            total += np.asarray(tree.leaf)[~reached]
+        return total
