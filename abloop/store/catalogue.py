@@ -1,0 +1,180 @@
+"""What is described, served and judged: blueprints, servings, artefacts and verdicts in the database."""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from abloop.blueprint import Blueprint, content_hash, from_mapping, to_json
+from abloop.errors import StoreError, UnknownNameError, unknown
+from abloop.evaluate.verdict import Verdict
+from abloop.models.artefact import Artefact, pack, unpack
+from abloop.records import Phase
+from abloop.store.sql import Database, artefacts, blueprints, servings, verdicts
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """What product processes serve for one strategy.
+
+    Attributes:
+        strategy: Its name.
+        version: Blueprint version.
+        phase: `randomise`, `personalise` or `ship`.
+        release: Name of the artefact that serves; empty while everything is randomised.
+        at: Since when, in seconds since 1970.
+        who: Who changed it.
+        why: Why.
+    """
+
+    strategy: str
+    version: int
+    phase: Phase
+    release: str = ""
+    at: float = 0.0
+    who: str = ""
+    why: str = ""
+
+
+class Catalogue:
+    """Blueprints, servings, artefacts and verdicts.
+
+    Args:
+        database: Where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str) -> int:
+        """Keep a blueprint as the newest version of its strategy and serve it randomised.
+
+        A blueprint equal to the newest version changes nothing.
+
+        Args:
+            blueprint: Checked blueprint.
+            at: Seconds since 1970.
+            who: Who registers it.
+            why: Why.
+
+        Returns:
+            Its version, from 1.
+        """
+        digest = content_hash(blueprint)
+        with self._database.transaction() as connection:
+            newest = connection.execute(
+                sa.select(blueprints.c.version, blueprints.c.hash)
+                .where(blueprints.c.strategy == blueprint.strategy)
+                .order_by(blueprints.c.version.desc())
+                .limit(1)
+            ).first()
+            if newest and newest.hash == digest:
+                return int(newest.version)
+            version = int(newest.version) + 1 if newest else 1
+            row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
+            connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
+            connection.execute(servings.insert().values(**row, phase="randomise", release=""))
+        return version
+
+    def blueprint(self, strategy: str, version: int | None = None) -> tuple[int, Blueprint]:
+        """Return a version of a strategy's blueprint; the newest for None.
+
+        Raises:
+            UnknownNameError: There is no such strategy or version.
+            StoreError: The stored text was altered.
+        """
+        query = sa.select(blueprints).where(blueprints.c.strategy == strategy)
+        query = query.where(blueprints.c.version == version) if version else query
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(blueprints.c.version.desc()).limit(1)).first()
+        if row is None:
+            known = list(self.servings())
+            name = strategy if strategy not in known else f"{strategy} version {version}"
+            raise UnknownNameError(f"{unknown('strategy', name, known)}. Register it first: loop.register(blueprint)")
+        blueprint = from_mapping(
+            msgspec.json.decode(row.body), f"{self._database.url}: {strategy} version {row.version}"
+        )
+        if content_hash(blueprint) != row.hash:
+            raise StoreError(
+                f"database {self._database.url}: blueprint {strategy} version {row.version} does not match its hash: "
+                "it was altered in place. Restore it from a backup, or register it anew"
+            )
+        return int(row.version), blueprint
+
+    def servings(self) -> dict[str, Serving]:
+        """Return what is served now, by strategy, in alphabetical order."""
+        newest = sa.select(sa.func.max(servings.c.id)).group_by(servings.c.strategy)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(servings).where(servings.c.id.in_(newest)).order_by(servings.c.strategy)
+            ).all()
+        return {
+            row.strategy: Serving(row.strategy, row.version, row.phase, row.release, row.at, row.who, row.why)
+            for row in rows
+        }
+
+    def serving(self, strategy: str) -> Serving:
+        """Return what is served now for one strategy.
+
+        Raises:
+            UnknownNameError: There is no such strategy.
+        """
+        found = self.servings()
+        if strategy not in found:
+            raise UnknownNameError(
+                f"{unknown('strategy', strategy, found)}. Register it first: loop.register(blueprint)"
+            )
+        return found[strategy]
+
+    def serve(self, serving: Serving, artefact: Artefact | None = None) -> Serving:
+        """Serve something else from now on, keeping its artefact in the same transaction.
+
+        Args:
+            serving: What is to be served; its release is filled in from the artefact.
+            artefact: The model that serves.
+
+        Returns:
+            The serving as kept.
+        """
+        release, payload = pack(artefact) if artefact else ("", b"")
+        row = {**msgspec.structs.asdict(serving), "release": release}
+        with self._database.transaction() as connection:
+            if artefact:
+                insert = self._database.insert_new(artefacts)
+                connection.execute(insert.values(name=release, body=payload, at=serving.at))
+            connection.execute(servings.insert().values(**row))
+        return Serving(**row)
+
+    def artefact(self, name: str) -> Artefact:
+        """Return a verified artefact.
+
+        Raises:
+            ArtefactError: Its bytes were altered.
+            StoreError: It is not there.
+        """
+        with self._database.reading() as connection:
+            body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+        if body is None:
+            raise StoreError(f"database {self._database.url}: artefact {name[:12]} is missing. Train again")
+        return unpack(name, body)
+
+    def add_verdict(self, strategy: str, version: int, verdict: Verdict, *, at: float) -> None:
+        """Keep what the gate said."""
+        body = msgspec.json.encode(verdict).decode()
+        with self._database.transaction() as connection:
+            connection.execute(verdicts.insert().values(strategy=strategy, version=version, at=at, body=body))
+
+    def verdicts(self, strategy: str) -> list[tuple[float, int, Verdict]]:
+        """Return time, blueprint version and verdict of each time the gate was asked, newest first."""
+        query = sa.select(verdicts).where(verdicts.c.strategy == strategy).order_by(verdicts.c.id.desc())
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
+
+
+def _read_verdict(body: str) -> Verdict:
+    """Return a stored verdict; JSON has no NaN, so that a number that is null was not estimated."""
+    raw = msgspec.json.decode(body)
+    nan = float("nan")
+    raw.update({key: nan for key in ("gain", "low", "high") if raw[key] is None})
+    return msgspec.convert(raw, Verdict)

@@ -1,0 +1,116 @@
+"""The training table on disk: immutable Parquet files, one column for each feature, label and prediction.
+
+A file is written beside its place and renamed into it, so that it is there whole or not at all; it counts
+once the manifest in the database lists it. Columns are named `x.FEATURE`, `y.METRIC` and `effect.ARM`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abloop.blueprint import Blueprint
+from abloop.errors import StoreError
+from abloop.records import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def to_table(rows: Sequence[Row], blueprint: Blueprint) -> pa.Table:
+    """Return rows as an Arrow table.
+
+    Args:
+        rows: Rows of one blueprint version, length n.
+        blueprint: That version.
+    """
+    import pyarrow as pa
+
+    decisions = [row.decision for row in rows]
+    columns: dict[str, Any] = {
+        "decision_id": pa.array([d.decision_id for d in decisions], pa.string()),
+        "version": pa.array([d.version for d in decisions], pa.int32()),
+        "unit": pa.array([d.unit for d in decisions], pa.string()),
+        "time": pa.array([d.time for d in decisions], pa.float64()),
+        "arm": pa.array([d.arm for d in decisions], pa.string()),
+        "propensity": pa.array([d.propensity for d in decisions], pa.float64()),
+        "phase": pa.array([d.phase for d in decisions], pa.string()),
+        "release": pa.array([d.release for d in decisions], pa.string()),
+    }
+    for position, feature in enumerate(blueprint.features):
+        kind = pa.float64() if feature.type == "numeric" else pa.string()
+        columns[f"x.{feature.name}"] = pa.array([d.features[position] for d in decisions], kind)
+    for metric in blueprint.metrics:
+        columns[f"y.{metric.name}"] = pa.array([row.labels[metric.name] for row in rows], pa.float64())
+    for position, arm in enumerate(blueprint.ordered_arms()):
+        effects = [d.predictions[position] if d.predictions else None for d in decisions]
+        columns[f"effect.{arm.name}"] = pa.array(effects, pa.float64())
+    return pa.table(columns)
+
+
+def write(table: pa.Table, directory: Path, strategy: str, version: int) -> str:
+    """Write a table to a new file and return its name, which holds a hash of its bytes.
+
+    Args:
+        table: The rows.
+        directory: Where training tables are; made if it is not there.
+        strategy: Named at the beginning of the file's name, as far as file systems allow.
+        version: Blueprint version, named after it.
+
+    Raises:
+        StoreError: The directory cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    payload = sink.getvalue()
+    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
+    name = f"{stem}-v{version}-{hashlib.sha256(payload).hexdigest()[:16]}.parquet"
+    beside = directory / f".{name}.{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(directory / name)
+    except OSError as error:
+        raise StoreError(f"training table {directory / name}: {error.strerror}. Make room or fix the rights") from error
+    return name
+
+
+def paths(directory: Path, names: Sequence[str]) -> list[str]:
+    """Return the paths of listed files.
+
+    Raises:
+        StoreError: A file that the manifest lists is not there.
+    """
+    found = [directory / name for name in names]
+    for path in found:
+        if not path.exists():
+            raise StoreError(
+                f"training table {path}: the manifest lists it, but it is missing. Restore it from a backup"
+            )
+    return [str(path) for path in found]
+
+
+def read(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """Return some columns of all files, rows in order; a column that a file lacks is null there.
+
+    Args:
+        files: Paths.
+        columns: Column names.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = []
+    for path in files:
+        there = set(pq.read_schema(path).names)
+        parts.append(pq.read_table(path, columns=[name for name in columns if name in there], partitioning=None))
+    return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})

@@ -1,0 +1,78 @@
+"""One pass over the training table: rows to moments, by DuckDB. Nothing is read into memory as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from abloop.stats.moments import Moments
+
+
+def quoted(name: str) -> str:
+    """Return a column name as SQL.
+
+    Example:
+        >>> quoted('y.spend')
+        '"y.spend"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL.
+
+    Example:
+        >>> literal("Men's")
+        "'Men''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def reduce(
+    files: Sequence[str],
+    metrics: Mapping[str, str],
+    *,
+    phases: Sequence[str],
+    traits: Mapping[str, str] | None = None,
+    by: str = "arm",
+    release: str = "",
+) -> dict[str, dict[str, Moments]]:
+    """Return the moments of each metric in each group, over units.
+
+    Args:
+        files: Paths of Parquet files, one or more.
+        metrics: Name to SQL expression over the table's columns; rows where it is null are left out.
+        phases: Rows of these phases only.
+        traits: Name to SQL expression of what a unit has once, however many its decisions; their mean enters.
+        by: Column that makes the groups, `arm` or `phase`.
+        release: Rows of this release only; all for empty.
+
+    Returns:
+        Group to metric to moments.
+    """
+    import duckdb
+
+    parts, totals = [], []
+    traits = traits or {}
+    names = [*metrics, *traits]
+    for i, name in enumerate(names):
+        sums = f"sum({metrics[name]}) AS s{i}, count({metrics[name]})::DOUBLE AS m{i}" if name in metrics else ""
+        parts.append(sums or f"avg({traits[name]}) AS s{i}, 1.0::DOUBLE AS m{i}")
+        totals.append(
+            f"count(*) FILTER (WHERE m{i} > 0), coalesce(sum(s{i}), 0), coalesce(sum(m{i}), 0), "
+            f"coalesce(sum(s{i} * s{i}), 0), coalesce(sum(s{i} * m{i}), 0), coalesce(sum(m{i} * m{i}), 0)"
+        )
+    wanted = f"phase IN ({', '.join(map(literal, phases))})" + (f" AND release = {literal(release)}" if release else "")
+    query = (  # names and texts are quoted above, numbers are ours: nothing of a user's is taken as SQL
+        f"WITH units AS (SELECT unit, {quoted(by)} AS grp, {', '.join(parts)} "  # noqa: S608
+        f"FROM read_parquet([{', '.join(map(literal, files))}], union_by_name = true) WHERE {wanted} GROUP BY ALL) "
+        f"SELECT grp, {', '.join(totals)} FROM units GROUP BY grp"
+    )
+    with duckdb.connect() as connection:
+        rows = connection.execute(query).fetchall()
+    return {
+        row[0]: {
+            name: Moments(int(row[1 + 6 * i]), *(float(value) for value in row[2 + 6 * i : 7 + 6 * i]))
+            for i, name in enumerate(names)
+        }
+        for row in rows
+    }

@@ -1,0 +1,65 @@
+"""Where one installation keeps everything: a database URL and a directory beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from abloop.errors import StoreError
+from abloop.store.catalogue import Catalogue
+from abloop.store.journal import Journal
+from abloop.store.spool import Spool
+from abloop.store.sql import Database, sqlite_file
+
+Clock = Callable[[], float]
+
+
+class Workspace:
+    """Database, spool and training tables of one installation.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or Postgres.
+        directory: Where spool and training tables go; beside an SQLite file by default (`abloop.db` has
+            `abloop.files`), `abloop.files` in the current directory for a server.
+        clock: Gives seconds since 1970; tests and replays hand in their own.
+
+    Raises:
+        StoreError: Database or directory cannot be used.
+
+    Attributes:
+        catalogue: Blueprints, servings, artefacts, verdicts.
+        journal: Decisions, observations, manifest.
+        spool: Where this process writes records.
+        clock: As given.
+        spool_directory: Where the segments of all processes are.
+        table_directory: Where training tables are.
+    """
+
+    def __init__(self, url: str, directory: str | Path | None = None, clock: Clock = time.time) -> None:
+        """Open the database and make the directories."""
+        self._database = Database(url)
+        home = Path(directory) if directory is not None else _beside(url)
+        self.catalogue = Catalogue(self._database)
+        self.journal = Journal(self._database)
+        self.clock = clock
+        self.spool_directory = home / "spool"
+        self.table_directory = home / "tables"
+        try:
+            self.spool = Spool(self.spool_directory)
+        except OSError as error:
+            self._database.close()
+            raise StoreError(
+                f"directory {home}: {error.strerror}. Make it writable, or name another: connect(url, directory=...)"
+            ) from error
+
+    def close(self) -> None:
+        """Seal the spool and close the database."""
+        self.spool.seal()
+        self._database.close()
+
+
+def _beside(url: str) -> Path:
+    """Return the directory that goes with a database."""
+    file = sqlite_file(url)
+    return file.with_suffix(".files") if file is not None else Path("abloop.files")
