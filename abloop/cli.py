@@ -1,0 +1,196 @@
+"""The `abloop` command. Exit codes: 0 done, 1 refused (with one sentence), 2 wrong usage.
+
+Every command takes `--json` and then prints one object; NaN becomes null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from abloop.errors import AbloopError, MissingExtraError, StoreError
+
+if TYPE_CHECKING:
+    from abloop.loop import Loop
+
+DEFAULT_URL = "sqlite:///abloop.db"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Command line without the program's name; `sys.argv` where None.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except AbloopError as error:
+        print(f"abloop: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"abloop: package {error.name!r} is not installed: pip install 'abloop[all]'", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the grammar of the command line."""
+    parser = argparse.ArgumentParser(prog="abloop", description="From an A/B test to a personalised product.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        return sub
+
+    def add_url(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--url", default=DEFAULT_URL, help=f"database (default: {DEFAULT_URL})")
+        sub.add_argument("--directory", default=None, help="where spool and tables are (default: beside the database)")
+
+    demo = add("demo", _demo, "Run the whole loop on a randomised trial: learn from its first part, replay the rest.")
+    demo.add_argument("--trial", default="thornton", help="thornton (default), hillstrom, starbucks or simulated")
+    demo.add_argument("--data", type=Path, default=None, help="the trial's CSV file, or the folder it is in")
+    demo.add_argument("--history", type=float, default=0.6, help="share of the rows to learn from (default: 0.6)")
+    demo.add_argument("--metric", default="", help="hillstrom: spend (default), visit or conversion")
+    demo.add_argument("--arms", default="", help="hillstrom: arms to keep, control first, separated by commas")
+    demo.add_argument("--seed", type=int, default=0, help="simulated: seed of the world (default: 0)")
+    demo.add_argument("--url", default="", help="database to leave the strategy in (default: a temporary one)")
+    apply = add("apply", _apply, "Register a blueprint file; a changed one becomes a new version.")
+    apply.add_argument("file", help="YAML or JSON file")
+    apply.add_argument("--why", default="", help="why it changes")
+    add_url(apply)
+    for name, command, text in (
+        ("readout", _readout, "Print a strategy's readout: every metric, arm by arm, with intervals."),
+        ("cycle", _cycle, "Turn the cold path once: ship, join, learn, ask the gate, switch if proven."),
+        ("withdraw", _withdraw, "Stop serving a strategy's release at once: every unit is randomised again."),
+    ):
+        sub = add(name, command, text)
+        sub.add_argument("strategy", help="its name")
+        add_url(sub)
+        if command is _withdraw:
+            sub.add_argument("--why", required=True, help="why it is withdrawn")
+    serve = add("serve", _serve, "Serve the dashboard.")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8765, help="port (default: 8765)")
+    add_url(serve)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from abloop.report import replay_text
+    from abloop.simulate.replay import run
+    from abloop.simulate.trials import load_trial
+
+    arms = tuple(arm.strip() for arm in options.arms.split(",") if arm.strip())
+    trial = load_trial(options.trial, options.data, metric=options.metric, arms=arms, seed=options.seed)
+    with Progress() as progress:
+        replay = run(trial, history=options.history, url=options.url, progress=progress)
+    _print(options, replay.to_dict(), lambda: replay_text(replay))
+    return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from abloop.blueprint import load
+
+    blueprint = load(options.file)
+    with closing(_open(options)) as loop:
+        version = loop.register(blueprint, why=options.why)
+    data = {"strategy": blueprint.strategy, "version": version}
+    _print(options, data, lambda: f"{blueprint.strategy} is served as version {version}.")
+    return 0
+
+
+def _readout(options: argparse.Namespace) -> int:
+    from abloop.readout import readout
+    from abloop.report import readout_text
+
+    with closing(_open(options)) as loop:
+        result = readout(loop, options.strategy)
+    _print(options, result.to_dict(), lambda: readout_text(result))
+    return 0
+
+
+def _cycle(options: argparse.Namespace) -> int:
+    from abloop import offline
+    from abloop.report import cycle_text
+
+    with closing(_open(options)) as loop:
+        result = offline.cycle(loop, options.strategy)
+    _print(options, msgspec.to_builtins(result), lambda: cycle_text(result))
+    return 0
+
+
+def _withdraw(options: argparse.Namespace) -> int:
+    from abloop.rollout.promote import withdraw
+
+    with closing(_open(options)) as loop:
+        serving = withdraw(loop, loop.catalogue.serving(options.strategy), who="", why=options.why)
+    _print(options, msgspec.to_builtins(serving), lambda: f"{serving.strategy} is randomised again.")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        import server
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the dashboard needs its packages: pip install 'abloop[server]'") from error
+    server.run(options.url, options.directory, options.host, options.port)
+    return 0
+
+
+def _open(options: argparse.Namespace) -> Loop:
+    from abloop.loop import Loop
+    from abloop.store.sql import sqlite_file
+
+    file = sqlite_file(options.url)
+    if file is not None and options.command is not _apply and not file.exists():
+        raise StoreError(
+            f"database {file} is not there. Name yours with --url, or register a blueprint: abloop apply FILE"
+        )
+    return Loop(options.url, options.directory)
+
+
+def _print(options: argparse.Namespace, data: dict[str, Any], text: Callable[[], str]) -> None:
+    """Print the object or the text; msgspec writes numbers that could not be estimated as null."""
+    print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() if options.json else text())
+
+
+class Progress:
+    """A bar on standard error for each step, where that is a terminal."""
+
+    def __init__(self) -> None:
+        """Open none yet."""
+        self._bar: Any = None
+        self._step = ""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that `done` of `total` parts of a step are done."""
+        if not sys.stderr.isatty():
+            return
+        if step != self._step:
+            from tqdm import tqdm
+
+            self.__exit__()
+            self._bar, self._step = tqdm(total=total, desc=step, leave=False), step
+        self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> Progress:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the bar that is open."""
+        if self._bar is not None:
+            self._bar.close()

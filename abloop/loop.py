@@ -1,0 +1,148 @@
+"""What `abloop.connect` gives: registration, strategies, and the thread that keeps what they serve fresh."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from abloop.blueprint import Blueprint, from_mapping
+from abloop.features.encode import Encoder
+from abloop.models.effects import EffectModel
+from abloop.online import Snapshot, Strategy
+from abloop.store.catalogue import Serving
+from abloop.store.workspace import Clock, Workspace
+
+log = logging.getLogger("abloop")
+REFRESH_SECONDS = 5.0
+
+
+class Loop(Workspace):
+    """What `abloop.connect` gives: register blueprints, get strategies, close.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or Postgres.
+        directory: Where spool and training tables go; beside an SQLite file by default.
+        clock: Gives seconds since 1970.
+        refresh_seconds: How often the background thread looks for something else to serve.
+
+    Raises:
+        StoreError: Database or directory cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        directory: str | Path | None = None,
+        clock: Clock = time.time,
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        """Open the workspace."""
+        super().__init__(url, directory, clock)
+        self._strategies: dict[str, Strategy] = {}
+        self._every = refresh_seconds
+        self._refresher: threading.Thread | None = None
+        self._refresher_pid = 0
+        self._closed = threading.Event()
+
+    def register(self, blueprint: Blueprint | Mapping[str, Any], *, who: str = "", why: str = "") -> int:
+        """Keep a blueprint as the newest version of its strategy and serve it.
+
+        Args:
+            blueprint: A `Blueprint`, or a mapping as read from YAML.
+            who: Who registers it; the current user where empty.
+            why: Why.
+
+        Returns:
+            Its version, from 1; the newest version if nothing changed.
+
+        Raises:
+            BlueprintError: With path, value, what is allowed and the fix.
+            StoreError: The database refused.
+        """
+        raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
+        checked = from_mapping(raw)
+        version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or _user(), why=why)
+        self.refresh()
+        return version
+
+    def strategy(self, name: str) -> Strategy:
+        """Return the handle of a registered strategy; the same one for each call.
+
+        Raises:
+            UnknownNameError: There is no such strategy.
+            StoreError: The database cannot be read.
+        """
+        if name not in self._strategies:
+            self._strategies[name] = Strategy(self._snapshot(self.catalogue.serving(name)), self)
+        self._watch()
+        return self._strategies[name]
+
+    def refresh(self) -> None:
+        """Look now for something else to serve, as the background thread does.
+
+        Raises:
+            AbloopError: What is served cannot be read; what was served before goes on.
+        """
+        if not self._strategies:
+            return
+        for name, serving in self.catalogue.servings().items():
+            strategy = self._strategies.get(name)
+            if strategy and strategy.snapshot.serving != serving:
+                strategy.snapshot = self._snapshot(serving)
+
+    def close(self) -> None:
+        """Seal the spool, stop the background thread, close the database."""
+        self._closed.set()
+        super().close()
+
+    def _snapshot(self, serving: Serving) -> Snapshot:
+        """Compile what is served."""
+        _, blueprint = self.catalogue.blueprint(serving.strategy, serving.version)
+        if not serving.release:
+            return Snapshot(serving, blueprint)
+        artefact = self.catalogue.artefact(serving.release)
+        return Snapshot(serving, blueprint, Encoder(artefact.columns), EffectModel(artefact.effects))
+
+    def _watch(self) -> None:
+        """Start the background thread if this process has none (a forked child begins without)."""
+        if self._refresher is None or self._refresher_pid != os.getpid():
+            self._refresher_pid = os.getpid()
+            watched = weakref.ref(self)
+            self._refresher = threading.Thread(
+                target=_keep_fresh,
+                args=(watched, self._closed, self._every),
+                name="abloop-refresh",
+                daemon=True,
+            )
+            self._refresher.start()
+
+
+def _keep_fresh(watched: weakref.ref[Loop], closed: threading.Event, every: float) -> None:
+    """Refresh until the loop is closed or gone; what was served last goes on when the database is away."""
+    while not closed.wait(every * random.uniform(0.8, 1.2)):
+        loop = watched()
+        if loop is None:
+            return
+        try:
+            loop.refresh()
+        except Exception as error:  # the thread must outlive every outage
+            log.warning("abloop goes on serving what it has: %s", error)
+        del loop
+
+
+def _user() -> str:
+    """Return who runs this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,194 @@
+"""The cold path, in a worker: ship, join, table, gate, promote. Restartable at any point.
+
+Each step is one call into one lower room, and its result is the only input of the next. A refusal is a value
+with a sentence in it. Product code never imports this file.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from abloop import join as joining
+from abloop.evaluate.gate import judge
+from abloop.evaluate.verdict import FEWEST_UNITS, Verdict, refuse
+from abloop.models.artefact import Artefact
+from abloop.readout import SRM_ALARM, Readout, readout
+from abloop.rollout.promote import promote
+from abloop.store import parquet
+from abloop.store.catalogue import Serving
+from abloop.store.journal import TableFile
+from abloop.store.ship import Shipped, ship
+from abloop.store.workspace import Workspace
+from abloop.train.fit import Progress, constant_release, cross_fit, fit_release
+from abloop.train.history import import_trial
+from abloop.train.table import TrainingTable, load_table
+
+__all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "switch"]
+FILE_ROWS = 100_000
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """What the gate said and the models behind it.
+
+    Attributes:
+        verdict: What the gate said.
+        candidate: The model that would choose each unit's arm; None if nothing could be fitted.
+        release: What the verdict lets serve: the candidate, one arm for all, or None.
+    """
+
+    verdict: Verdict
+    candidate: Artefact | None
+    release: Artefact | None
+
+
+class Cycle(msgspec.Struct, frozen=True):
+    """One turn of the cold path.
+
+    Attributes:
+        shipped: What reached the database.
+        joined: Rows that were completed.
+        readout: What they say.
+        verdict: What the gate says.
+        serving: What is served from now on.
+    """
+
+    shipped: Shipped
+    joined: int
+    readout: Readout
+    verdict: Verdict
+    serving: Serving
+
+
+def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> Cycle:
+    """Turn the cold path once for a strategy; run it as often as you like.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        always_valid: Whether the gate's bound must hold at every turn; False for a single, planned look.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        StoreError: Database or table cannot be used.
+    """
+    shipped = ship_spool(workspace)
+    joined = join_rows(workspace, strategy)
+    seen = readout(workspace, strategy)
+    judged = gate(workspace, strategy, always_valid=always_valid)
+    serving = switch(workspace, strategy, judged)
+    return Cycle(shipped, joined, seen, judged.verdict, serving)
+
+
+def ship_spool(workspace: Workspace) -> Shipped:
+    """Bring every record that product processes wrote into the database."""
+    return ship(workspace.spool_directory, workspace.journal)
+
+
+def join_rows(workspace: Workspace, strategy: str) -> int:
+    """Join the decisions whose TTL has ended with their observations and list them in the training table.
+
+    Returns:
+        Rows joined.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        StoreError: Database or table cannot be written.
+    """
+    journal, rows = workspace.journal, 0
+    workspace.catalogue.serving(strategy)
+    for version in journal.versions_waiting(strategy):
+        _, blueprint = workspace.catalogue.blueprint(strategy, version)
+        ttl = blueprint.lifecycle.ttl
+        labels = [joining.Label(metric.name, metric.combine, metric.default) for metric in blueprint.metrics]
+        while True:
+            decisions, found = journal.due(strategy, version, workspace.clock() - ttl, FILE_ROWS)
+            if not decisions:
+                break
+            joined = joining.join(decisions, [observation for _, observation in found], labels, ttl)
+            name = parquet.write(parquet.to_table(joined, blueprint), workspace.table_directory, strategy, version)
+            observed = {label.name: sum(label.name in row.observed for row in joined) for label in labels}
+            file = TableFile(name, strategy, version, len(joined), observed, workspace.clock())
+            journal.commit(file, [row.decision.decision_id for row in joined], [record for record, _ in found])
+            rows += len(joined)
+    return rows
+
+
+def gate(
+    workspace: Workspace,
+    strategy: str,
+    *,
+    always_valid: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Judged:
+    """Fit every learner on the training table and say whether personalising, or one arm, is proven better.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        always_valid: Whether the gate will be asked again as rows come in.
+        progress: Called with fits done and fits in all.
+
+    Returns:
+        The verdict, kept in the database, and the models behind it.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        StoreError: Database or table cannot be used.
+    """
+    table = load_table(workspace, strategy)
+    reason = _cannot_judge(table, readout(workspace, strategy))
+    if reason:
+        judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
+    else:
+        verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
+        candidate = fit_release(table, verdict.learner) if table.has_features else None
+        constant = constant_release(table, [arm.mean for arm in verdict.arms.values()])
+        releases = {"personalise": candidate, "ship": constant}
+        judged = Judged(verdict, candidate, releases.get(verdict.verdict))
+    workspace.catalogue.add_verdict(strategy, table.version, judged.verdict, at=workspace.clock())
+    return judged
+
+
+def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "gate") -> Serving:
+    """Serve what the gate proved, if the blueprint lets it; otherwise change nothing.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        judged: From `gate`.
+        who: `gate`, or the person who switches where the blueprint says `switch: manual`.
+
+    Returns:
+        What is served from now on.
+    """
+    serving = workspace.catalogue.serving(strategy)
+    _, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
+    if judged.release is None or (blueprint.lifecycle.switch == "manual" and who == "gate"):
+        return serving
+    return promote(workspace, serving, judged.verdict, judged.release, who=who)
+
+
+def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
+    """Return why nothing can be estimated from the table, or an empty text."""
+    strategy, names = table.blueprint.strategy, [arm.name for arm in table.blueprint.ordered_arms()]
+    if not len(table.sample.arm):
+        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
+    if table.unobserved:
+        metric = table.unobserved[0]
+        return (
+            f"Metric {metric!r} was never logged, so there is nothing to learn from. Log it: "
+            f"loop.strategy({strategy!r}).log_observations(decision_id, {{{metric!r}: value}})."
+        )
+    units = table.units_by_arm()
+    fewest = int(np.argmin(units))
+    if units[fewest] < FEWEST_UNITS:
+        return (
+            f"Arm {names[fewest]!r} has {units[fewest]:,} units; {FEWEST_UNITS} an arm are needed before anything is "
+            "estimated. Wait, or give it more weight."
+        )
+    if seen.srm < SRM_ALARM:
+        return seen.notes[0]
+    if np.ptp(table.sample.outcome) == 0.0:
+        return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
+    return ""

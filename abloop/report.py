@@ -1,0 +1,197 @@
+"""Result objects as text for the terminal. Every number with its interval and its n; no arithmetic here."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from abloop.readout import MetricResult, Readout
+from abloop.stats.compare import Estimate
+
+if TYPE_CHECKING:
+    from abloop.offline import Cycle
+    from abloop.simulate.replay import Replay
+
+WIDTH = 100
+
+
+def number(value: float | None, sign: bool = False) -> str:
+    """Return a number with four significant digits, a dash where there is none.
+
+    Example:
+        >>> number(0.123456), number(float("nan")), number(1234.56, sign=True)
+        ('0.1235', '-', '+1235')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:{'+' if sign else ''}.4g}"
+
+
+def interval(estimate: Estimate, sign: bool = False) -> str:
+    """Return the ends of an interval.
+
+    Example:
+        >>> interval(Estimate(10, 0.5, 0.25, 0.75))
+        '[0.25, 0.75]'
+    """
+    return f"[{number(estimate.low, sign)}, {number(estimate.high, sign)}]"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table: the first column to the left, all others to the right.
+
+    Example:
+        >>> print(table(["arm", "n"], [["control", "10"], ["b", "9"]]))
+        arm       n
+        -------  --
+        control  10
+        b         9
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def paragraph(text: str) -> str:
+    """Return text wrapped to the width of a terminal."""
+    return textwrap.fill(text, WIDTH)
+
+
+def readout_text(readout: Readout) -> str:
+    """Return a readout as tables: each metric arm by arm, then the served release against each arm."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in readout.units.items())
+    head = (
+        f"{readout.strategy}, version {readout.version}, phase {readout.phase}: {readout.rows:,} complete rows, "
+        f"{readout.waiting:,} waiting. Randomised units: {counts}; sample ratio p = {readout.srm:.3g}."
+    )
+    parts = [paragraph(head), *(paragraph(f"! {note}") for note in readout.notes)]
+    parts += [_metric_text(metric) for metric in readout.metrics]
+    if readout.policy:
+        policy = readout.policy
+        rows = [
+            [
+                policy.phase,
+                f"{policy.policy.n:,}",
+                number(policy.policy.mean),
+                interval(policy.policy),
+                "",
+                "",
+            ]
+        ]
+        for name, arm in policy.arms.items():
+            gain = policy.gains[name]
+            rows.append(
+                [
+                    name,
+                    f"{arm.n:,}",
+                    number(arm.mean),
+                    interval(arm),
+                    number(gain.mean, True),
+                    interval(gain, True),
+                ]
+            )
+        header = [
+            "net value since it serves",
+            "n",
+            "mean",
+            "95 % interval",
+            "policy minus arm",
+            "95 % interval",
+        ]
+        parts.append(table(header, rows))
+    return "\n\n".join(parts)
+
+
+def _metric_text(metric: MetricResult) -> str:
+    rows = []
+    for arm in metric.arms:
+        lift, relative = arm.lift, arm.relative
+        rows.append(
+            [
+                arm.arm,
+                f"{arm.mean.n:,}",
+                number(arm.mean.mean),
+                interval(arm.mean),
+                number(lift.mean, True) if lift else "",
+                interval(lift, True) if lift else "",
+                f"{relative:+.1%}" if relative is not None else "",
+            ]
+        )
+    header = [
+        f"{metric.metric} ({metric.role})",
+        "n",
+        "mean",
+        "95 % interval",
+        "lift",
+        "95 % interval",
+        "relative",
+    ]
+    return table(header, rows)
+
+
+def cycle_text(cycle: Cycle) -> str:
+    """Return one turn of the cold path: the readout, then the gate."""
+    moved = f"{cycle.shipped.records:,} records shipped, {cycle.joined:,} rows completed."
+    serving = f"{cycle.serving.strategy} is served version {cycle.serving.version}, phase {cycle.serving.phase}."
+    return "\n\n".join([moved, readout_text(cycle.readout), paragraph(cycle.verdict.reason), serving])
+
+
+def replay_text(replay: Replay) -> str:
+    """Return the story of a trial: history, gate, held-out comparison."""
+    verdict = replay.verdict
+    parts = [
+        paragraph(
+            f"Trial {replay.trial}: {replay.n_history:,} units of history, {replay.n_replay:,} replayed after. "
+            f"{replay.note}"
+        ),
+        "1. What the history says\n",
+        readout_text(replay.readout),
+        "2. What the gate says\n",
+        paragraph(verdict.reason),
+    ]
+    if verdict.heterogeneity:
+        rows = [
+            [name, number(slope.mean), interval(slope), "yes" if slope.low > 0 else "not shown"]
+            for name, slope in verdict.heterogeneity.items()
+        ]
+        parts.append(table(["effect of", "slope", "95 % interval", "units differ"], rows))
+    if replay.heldout:
+        parts += ["3. What happened on the units it never saw\n", _heldout_text(replay)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + f"\n\n{replay.seconds:g} s"
+
+
+def _heldout_text(replay: Replay) -> str:
+    """Return the held-out comparison, and what ignoring the gate would have cost."""
+    heldout, verdict = replay.heldout, replay.verdict
+    assert heldout is not None  # noqa: S101  # the caller asked
+    ways = [
+        ("best arm for each unit", heldout.policy, "policy"),
+        (f"{verdict.arm!r} for all", heldout.best_arm, "best_arm"),
+        ("randomised, as it was", heldout.random, "random"),
+    ]
+    rows = [[way, f"{worth.n:,}", number(worth.mean), interval(worth)] for way, worth, _ in ways]
+    header = ["net value per unit", "n", "mean", "95 % interval"]
+    if replay.regret:
+        header.append("true regret")
+        for row, (_, _, name) in zip(rows, ways, strict=True):
+            row.append(number(getattr(replay.regret, name)))
+    gap = heldout.policy_minus_best_arm
+    served = (
+        f"served, as the gate decided: {number(heldout.served.mean)} {interval(heldout.served)}, n {heldout.served.n:,}"
+    )
+    told = (
+        "Personalising against that arm"
+        if verdict.verdict == "personalise"
+        else "Personalising against the gate's word"
+    )
+    said = f"{told}: {number(gap.mean, True)} per unit, 95 % interval {interval(gap, True)}. "
+    said += f"What was served, as the gate decided: {served}."
+    return f"{table(header, rows)}\n\n{paragraph(said)}"

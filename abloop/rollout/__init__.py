@@ -1,0 +1,1 @@
+"""Roll-out: what is served changes here, and nowhere else."""

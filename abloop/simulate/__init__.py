@@ -1,0 +1,1 @@
+"""Worlds with known truth, real trials, and traffic that runs through the two calls."""

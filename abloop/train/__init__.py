@@ -1,0 +1,1 @@
+"""Training: the table as arrays, cross-fitting, and the model that serves."""

@@ -1,0 +1,104 @@
+"""Cross-fitting of all learners, and the fit of the one that serves. Knows no storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from abloop.evaluate.gate import Evidence
+from abloop.evaluate.ope import doubly_robust
+from abloop.learners.base import Frame, Learner
+from abloop.learners.nuisance import fit_outcomes, predict_outcomes, split_folds
+from abloop.learners.s import fit_s
+from abloop.learners.t import fit_t
+from abloop.learners.x import fit_x
+from abloop.models.artefact import Artefact
+from abloop.models.effects import EffectSpec
+from abloop.policy.choose import best_arms
+from abloop.train.table import TrainingTable
+
+LEARNERS: dict[str, Learner] = {"s": fit_s, "t": fit_t, "x": fit_x}
+Progress = Callable[[int, int], None]
+
+
+def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: None) -> Evidence:
+    """Return doubly-robust scores of every arm and of every learner's choice, each from models of other rows.
+
+    Args:
+        table: The rows; every arm has some in every fold.
+        progress: Called with fits done and fits in all.
+
+    Returns:
+        The evidence for the gate, in value net of costs.
+    """
+    model, sample = table.blueprint.model, table.sample
+    if not table.has_features:  # every model is then the mean of its arm, and the gate compares the arms alone
+        sample = replace(sample, features=np.zeros((len(sample.arm), 1)))
+    rows, arms = len(sample.arm), sample.arms
+    scores, blend = np.zeros((rows, arms)), np.zeros((rows, arms))
+    choices = np.zeros((len(model.learners), rows))
+    folds = [
+        split_folds(table.groups, model.folds, np.random.default_rng([model.seed, repeat]))
+        for repeat in range(model.repeats)
+    ]
+    for repeat, fold_of in enumerate(folds):
+        predicted = np.empty((rows, arms))
+        effects = np.empty((len(model.learners), rows, arms))
+        for fold in range(model.folds):
+            test = fold_of == fold
+            train, held_out = sample.of(~test), sample.features[test]
+            outcomes = fit_outcomes(train, model.seed)
+            predicted[test] = predict_outcomes(outcomes, held_out)
+            for index, name in enumerate(model.learners):
+                effects[index, test] = LEARNERS[name](train, outcomes, model.seed).effect(held_out)
+            progress(repeat * model.folds + fold + 1, model.repeats * model.folds)
+        net = doubly_robust(predicted, sample.arm, sample.outcome, table.propensity) - table.costs
+        scores += net / model.repeats
+        blend += effects.mean(axis=0) / model.repeats
+        for index in range(len(model.learners)):
+            choices[index] += _chosen(net, effects[index], table.costs) / model.repeats
+    return Evidence(
+        names=[arm.name for arm in table.blueprint.ordered_arms()],
+        arm_scores=scores,
+        policy_scores=choices,
+        learners=model.learners,
+        effects=blend,
+        folds=folds[0],
+        groups=table.groups,
+    )
+
+
+def fit_release(table: TrainingTable, learner: str) -> Artefact:
+    """Fit one learner on all rows and return it as the artefact that serves.
+
+    Args:
+        table: The rows.
+        learner: `s`, `t` or `x`.
+    """
+    sample, seed = table.sample, table.blueprint.model.seed
+    outcomes = () if learner == "s" else fit_outcomes(sample, seed)
+    return _artefact(table, learner, LEARNERS[learner](sample, outcomes, seed).spec())
+
+
+def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artefact:
+    """Return the artefact that gives everybody the arm of greatest net value.
+
+    Args:
+        table: The rows behind the values.
+        net_values: Net value of each arm, shape (k,).
+    """
+    gross = np.asarray(net_values) + table.costs
+    base = tuple(float(value) for value in gross - gross[0])
+    return _artefact(table, "constant", EffectSpec(base=base, columns=len(table.encoder.columns)))
+
+
+def _artefact(table: TrainingTable, learner: str, effects: EffectSpec) -> Artefact:
+    names = tuple(arm.name for arm in table.blueprint.ordered_arms())
+    return Artefact(1, learner, names, table.encoder.columns, effects, len(table.sample.arm))
+
+
+def _chosen(net: Frame, effects: Frame, costs: Frame) -> Frame:
+    """Return each row's score of the arm with the best predicted effect, shape (n,)."""
+    return net[np.arange(len(net)), best_arms(effects, costs)]  # type: ignore[arg-type]
