@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 Phase = Literal["randomise", "personalise", "explore", "holdout", "ship"]
+FeatureType = Literal["numeric", "categorical"]
 FeatureValue = float | str | None
 
 
@@ -80,6 +81,20 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
     labels: dict[str, float | None]
     observed: frozenset[str]
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """How one feature is encoded.
+
+    Attributes:
+        name: The feature.
+        type: Its type.
+        levels: Known categories, most frequent first, at most 255; empty for numeric features.
+    """
+
+    name: str
+    type: FeatureType
+    levels: tuple[str, ...] = ()
 
 
 Record = Decision | Observation

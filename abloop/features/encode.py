@@ -11,10 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from abloop.features.spec import Feature, FeatureType
-from abloop.records import FeatureValue
+from abloop.features.spec import Feature
+from abloop.records import Column, FeatureValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,20 +20,6 @@ if TYPE_CHECKING:
 
 NAN = math.nan
 MOST_LEVELS = 255
-
-
-class Column(msgspec.Struct, frozen=True, array_like=True):
-    """How one feature is encoded.
-
-    Attributes:
-        name: The feature.
-        type: Its type.
-        levels: Known categories, most frequent first, at most 255; empty for numeric features.
-    """
-
-    name: str
-    type: FeatureType
-    levels: tuple[str, ...] = ()
 
 
 class Encoder:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from abloop.records import FeatureValue
+from abloop.records import FeatureType, FeatureValue
 from abloop.validate import one_of, text
 
-FeatureType = Literal["numeric", "categorical"]
 Reader = Callable[[Any], FeatureValue]
 
 
@@ -39,9 +38,13 @@ def read_numeric(value: Any) -> float | None:
         >>> read_numeric(True), read_numeric("3"), read_numeric(float("nan"))
         (1.0, None, None)
     """
+    if type(value) is float:
+        return value if value - value == 0.0 else None  # neither NaN nor infinite
     if isinstance(value, int | float):
-        number = float(value)
-        return number if math.isfinite(number) else None
+        try:
+            return read_numeric(float(value))
+        except OverflowError:
+            return None
     if value is None or isinstance(value, str | bytes):
         return None
     item = getattr(value, "item", None)

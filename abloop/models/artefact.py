@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 
 from abloop.errors import ArtefactError
-from abloop.features.encode import Column
 from abloop.models.effects import EffectSpec
+from abloop.records import Column
 
 MOST_BYTES = 50_000_000
 

@@ -17,6 +17,7 @@ from abloop.errors import DataError, StoreError, listed, unknown
 from abloop.features.spec import read, readers
 from abloop.records import Decision, Observation, encode
 from abloop.stats.srm import srm_weighted
+from abloop.store.spool import Spool
 from abloop.store.workspace import Workspace
 
 SHARE_ALARM = 0.001
@@ -73,43 +74,36 @@ def import_trial(
     }
     times = _check_times(dataframe, time, workspace.clock() - blueprint.lifecycle.ttl)
     contexts = _contexts(dataframe, feature_columns)
-    plan, given = (
-        readers(blueprint.features),
-        dict(zip((a.name for a in blueprint.arms), blueprint.arms, strict=True)),
-    )
+    plan, given = readers(blueprint.features), {known.name: known.value for known in blueprint.arms}
     for position, name in enumerate(arms):
-        decision_id = f"{strategy}/{units[position]}"
-        value = name if given[name].value is None else given[name].value
-        seen = read(plan, contexts[position])
-        at, chance = times[position], chances[position]
-        written = [
-            Decision(
-                decision_id,
-                strategy,
-                version,
-                units[position],
-                at,
-                seen,
-                (),
-                name,
-                chance,
-                "randomise",
-                value,
+        decision = Decision(
+            decision_id=f"{strategy}/{units[position]}",
+            strategy=strategy,
+            version=version,
+            unit=units[position],
+            time=times[position],
+            features=read(plan, contexts[position]),
+            predictions=(),
+            arm=name,
+            propensity=chances[position],
+            phase="randomise",
+            decision=name if given[name] is None else given[name],
+        )
+        observed = {metric: float(column[position]) for metric, column in values.items()}
+        if not _write(workspace.spool, decision, observed):
+            raise StoreError(
+                f"spool {workspace.spool.last_error} after {position:,} of {len(arms):,} units. "
+                "Make room and import again: what is there will not count twice"
             )
-        ]
-        observed = [
-            Observation(decision_id, strategy, at, metric, float(column[position]), "import")
-            for metric, column in values.items()
-            if not np.isnan(column[position])
-        ]
-        for record in (*written, *observed):
-            if not workspace.spool.append(encode(record)):
-                raise StoreError(
-                    f"spool {workspace.spool.last_error} after {position:,} of {len(arms):,} units. "
-                    "Make room and import again: what is there will not count twice"
-                )
     workspace.spool.seal()
     return len(arms)
+
+
+def _write(spool: Spool, decision: Decision, observed: Mapping[str, float]) -> bool:
+    """Write a decision and its observations; return whether all are safe. A missing outcome is not written."""
+    about = (decision.decision_id, decision.strategy, decision.time)
+    records = [Observation(*about, metric, value, "import") for metric, value in observed.items() if value == value]
+    return all(spool.append(encode(record)) for record in (decision, *records))
 
 
 def _columns(given: Columns) -> dict[str, str]:

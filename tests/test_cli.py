@@ -1,0 +1,102 @@
+"""The command line: exit codes, one sentence for a refusal, one object with --json."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abloop.cli import main
+from tests.loops import open_loop, send_traffic, two_arms
+
+BLUEPRINT = "strategy: checkout\narms: [{name: blue}, {name: green}]\nmetrics: [{name: bought}]\n"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Return the URL of a database that is not there yet."""
+    return f"sqlite:///{tmp_path}/abloop.db"
+
+
+def test_apply_then_readout_then_cycle(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A blueprint file is registered once; readout and cycle print text, or one object."""
+    file = tmp_path / "checkout.yaml"
+    file.write_text(BLUEPRINT)
+    assert main(["apply", str(file), "--url", url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"strategy": "checkout", "version": 1}
+    assert main(["apply", str(file), "--url", url]) == 0
+    assert "version 1" in capsys.readouterr().out
+    assert main(["readout", "checkout", "--url", url]) == 0
+    assert "No complete rows yet" in capsys.readouterr().out
+    assert main(["cycle", "checkout", "--url", url, "--json"]) == 0
+    turn = json.loads(capsys.readouterr().out)
+    assert turn["verdict"]["verdict"] == "not enough evidence"
+    assert turn["verdict"]["gain"] is None
+    assert main(["withdraw", "checkout", "--url", url, "--why", "test"]) == 0
+    assert "randomised again" in capsys.readouterr().out
+
+
+def test_readout_text_shows_intervals_and_policy(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The printed readout names each arm with n, mean, interval and lift."""
+    import numpy as np
+
+    loop = open_loop(tmp_path)
+    loop.register(two_arms(lifecycle={"ttl": 0}))
+    send_traffic(loop, "checkout", 300, np.random.default_rng(0))
+    loop.close()
+    assert main(["cycle", "checkout", "--url", url]) == 0
+    assert "300 rows completed" in capsys.readouterr().out
+    assert main(["readout", "checkout", "--url", url]) == 0
+    text = capsys.readouterr().out
+    assert "95 % interval" in text
+    assert "green" in text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["readout", "checkout"], ["is not there", "abloop apply"]),
+        (["apply", "nowhere.yaml"], ["nowhere.yaml", "No such file"]),
+        (["demo", "--trial", "x"], ["unknown trial 'x'", "thornton"]),
+        (["demo", "--history", "1.5"], ["1.5", "(0, 1)"]),
+        (["readout", "x", "--url", "nonsense"], ["nonsense", "sqlite:///"]),
+    ],
+    ids=["no-database", "no-file", "trial", "history", "url"],
+)
+def test_refusals(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    """A refusal is exit code 1 and one sentence on standard error, with nothing left behind."""
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("abloop: ")
+    assert [word for word in words if word not in captured.err] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    """What the grammar does not know ends with 2, also as `python -m abloop`."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["fly"])
+    assert stopped.value.code == 2
+    done = subprocess.run([sys.executable, "-m", "abloop"], capture_output=True, text=True)
+    assert done.returncode == 2
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """README.md names every command."""
+    from abloop.cli import _parser
+
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    commands = next(action for action in _parser()._actions if action.choices).choices
+    assert [name for name in commands if f"abloop {name}" not in text] == []
