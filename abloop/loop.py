@@ -24,6 +24,7 @@ from abloop.store.workspace import Clock, Workspace
 
 log = logging.getLogger("abloop")
 REFRESH_SECONDS = 5.0
+_loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 
 
 class Loop(Workspace):
@@ -51,8 +52,8 @@ class Loop(Workspace):
         self._strategies: dict[str, Strategy] = {}
         self._every = refresh_seconds
         self._refresher: threading.Thread | None = None
-        self._refresher_pid = 0
         self._closed = threading.Event()
+        _loops.add(self)
 
     def register(self, blueprint: Blueprint | Mapping[str, Any], *, who: str = "", why: str = "") -> int:
         """Keep a blueprint as the newest version of its strategy and serve it.
@@ -114,17 +115,26 @@ class Loop(Workspace):
         return Snapshot(serving, blueprint, Encoder(artefact.columns), EffectModel(artefact.effects))
 
     def _watch(self) -> None:
-        """Start the background thread if this process has none (a forked child begins without)."""
-        if self._refresher is None or self._refresher_pid != os.getpid():
-            self._refresher_pid = os.getpid()
-            watched = weakref.ref(self)
-            self._refresher = threading.Thread(
-                target=_keep_fresh,
-                args=(watched, self._closed, self._every),
-                name="abloop-refresh",
-                daemon=True,
-            )
+        """Start the background thread if there is none."""
+        if self._refresher is None:
+            arguments = (weakref.ref(self), self._closed, self._every)
+            self._refresher = threading.Thread(target=_keep_fresh, args=arguments, name="abloop-refresh", daemon=True)
             self._refresher.start()
+
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's connections alone, and refresh in a thread of its own if it had one."""
+        self._database.abandon()
+        if self._refresher is not None and not self._closed.is_set():
+            self._refresher = None
+            self._watch()
+
+
+def _after_fork() -> None:
+    for loop in list(_loops):
+        loop.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _keep_fresh(watched: weakref.ref[Loop], closed: threading.Event, every: float) -> None:

@@ -147,3 +147,25 @@ def test_a_read_only_directory_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/inside.*directory="):
         abloop.connect(f"sqlite:///{tmp_path}/x.db", tmp_path / "file" / "inside")
+
+
+def test_a_forked_child_hears_of_new_versions(tmp_path: Path) -> None:
+    """A child that was forked from a serving process goes on refreshing, with connections of its own."""
+    parent = Loop(f"sqlite:///{tmp_path}/abloop.db", refresh_seconds=0.05)
+    parent.register(two_arms())
+    strategy = parent.strategy("checkout")
+    child = os.fork()
+    if child == 0:
+        deadline = time.monotonic() + 10
+        while strategy.snapshot.version == 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os._exit(0 if strategy.snapshot.version == 2 else 1)
+    parent.register(two_arms(unit="visitor"))
+    assert os.waitpid(child, 0)[1] == 0
+    parent.close()
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    """A database that no worker could reach is refused with the reason."""
+    with pytest.raises(StoreError, match="lost with its process"):
+        abloop.connect("sqlite://")

@@ -113,12 +113,13 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
 def _ships(evidence: Evidence, best: int, level: Callable[[float], float], alpha: float) -> bool:
     """Return whether the best arm may be shipped.
 
-    A treatment must beat control, with Bonferroni's correction for having picked the best of the treatments.
-    Control must beat every treatment.
+    A treatment must beat control, with Bonferroni's correction for having picked the best of the treatments;
+    control must beat every treatment. Each side has half the error rate, so that arms that do not differ are
+    told apart at most at the whole of it.
     """
     scores, groups = evidence.arm_scores, evidence.groups
     treatments = len(evidence.names) - 1
-    rivals, z = ([0], level(alpha / treatments)) if best else (range(1, treatments + 1), level(alpha))
+    rivals, z = ([0], level(alpha / 2 / treatments)) if best else (range(1, treatments + 1), level(alpha / 2))
     margins = [clustered_mean(scores[:, best] - scores[:, rival], groups) for rival in rivals]
     return all(mean - z * error > 0 for mean, error in margins)
 

@@ -103,7 +103,7 @@ class Spool:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(file, 0, size)
+            _reserve(file, size)
             self._map = mmap.mmap(file, size)
         except OSError:
             os.close(file)
@@ -126,6 +126,18 @@ class Spool:
             self._map.close()
             os.close(self._file)
         self._start()
+
+
+def _reserve(file: int, size: int) -> None:
+    """Make a file as large as it will get, with its space on the disk taken now.
+
+    Raises:
+        OSError: The disk has no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:  # macOS
+        os.pwrite(file, bytes(size), 0)
 
 
 def _after_fork() -> None:

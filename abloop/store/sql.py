@@ -179,9 +179,13 @@ class Database:
         """Close every connection."""
         self.engine.dispose()
 
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connections without closing them."""
+        self.engine.dispose(close=False)
+
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file of an SQLite URL; None for another database, one in memory, or no URL at all.
+    """Return the file of an SQLite URL; None for another database, or no URL at all.
 
     Example:
         >>> sqlite_file("sqlite:///shop.db")
@@ -192,13 +196,15 @@ def sqlite_file(url: str) -> Path | None:
     except ArgumentError:
         return None
     name = parsed.database
-    return Path(name) if parsed.get_backend_name() == "sqlite" and name and name != ":memory:" else None
+    return Path(name) if parsed.get_backend_name() == "sqlite" and name else None
 
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, pool_pre_ping=True)
+    if not parsed.database or parsed.database == ":memory:":
+        raise ArgumentError("a database in memory is lost with its process and no worker can reach it")
     engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
