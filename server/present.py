@@ -1,0 +1,201 @@
+"""What is served and what the gate says, as a page shows it. Pure: no store, no clock, no HTML."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from abloop.blueprint import Blueprint
+from abloop.evaluate.verdict import Verdict
+from abloop.stats.compare import Estimate
+from abloop.store.catalogue import Serving
+from server.numbers import DASH, Moment, decimals, interval, moment, number, share
+
+Judged = tuple[float, int, Verdict]
+
+
+class Chip(msgspec.Struct, frozen=True):
+    """A word in colour, with a sign that says the same without it."""
+
+    text: str
+    kind: str
+    sign: str
+
+
+CHIPS = {
+    "personalise": Chip("personalise", "proven", "★"),
+    "ship": Chip("ship one arm", "proven", "▲"),
+    "not enough evidence": Chip("not enough evidence", "wait", "○"),
+    "": Chip("gate not asked yet", "none", DASH),
+}
+PHASES = {
+    "randomise": Chip("randomised", "serving", "⇄"),
+    "personalise": Chip("personalised", "serving", "★"),
+    "ship": Chip("one arm for all", "serving", "▲"),
+}
+
+
+class Card(msgspec.Struct, frozen=True):
+    """One strategy in the list."""
+
+    name: str
+    version: int
+    phase: Chip
+    since: Moment
+    who: str
+    why: str
+    rows: str
+    waiting: str
+    verdict: Chip
+    said: str
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """What is served now, in plain words."""
+
+    chip: Chip
+    meaning: str
+    since: Moment
+    who: str
+    why: str
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """The gate's latest word; `facts` are its numbers, `effects` whether units differ."""
+
+    chip: Chip
+    reason: str
+    at: Moment | None
+    stale: str
+    next: str
+    facts: tuple[tuple[str, str], ...] = ()
+    effects: tuple[tuple[str, str, str, str], ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of the history."""
+
+    at: Moment
+    chip: Chip
+    what: str
+    version: int
+    who: str
+    why: str
+
+
+def card(serving: Serving, rows: int, waiting: int, judged: Judged | None, now: float) -> Card:
+    """Return a strategy as the list shows it."""
+    verdict = judged[2] if judged else None
+    said = sentence(verdict.reason) if verdict else "It is asked by each cycle, once rows are complete."
+    why = "" if verdict and verdict.reason == serving.why else sentence(serving.why)
+    since = moment(serving.at, now)
+    chips = PHASES[serving.phase], CHIPS[verdict.verdict if verdict else ""]
+    return Card(
+        serving.strategy, serving.version, chips[0], since, serving.who or DASH, why, f"{rows:,}", f"{waiting:,}",
+        chips[1], said,
+    )  # fmt: skip
+
+
+def sentence(text: str) -> str:
+    """Return the first sentence of a text.
+
+    Example:
+        >>> sentence("Ship 'b': it beats 'a'. Personalising is not proven (p = 0.2).")
+        "Ship 'b': it beats 'a'."
+    """
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text, maxsplit=1)[0]
+
+
+def phase(serving: Serving, blueprint: Blueprint, judged: Sequence[Judged], now: float) -> Phase:
+    """Return what is served now, and what that means for a unit."""
+    explore, holdout = share(blueprint.experiment.explore), blueprint.experiment.holdout
+    shipped = next((f"'{said.arm}'" for _, _, said in judged if said.reason == serving.why), "one arm")
+    rest = f"except {explore} of the units: they stay randomised for good, so that the gain goes on being measured."
+    meaning = {
+        "randomise": "Every unit gets an arm by chance, in planned shares, so that the arms can be compared fairly.",
+        "personalise": f"Each unit gets the arm that the model expects to be best for it, {rest}",
+        "ship": f"Each unit gets {shipped}, which was proven best for all, {rest}",
+    }[serving.phase]
+    if holdout:
+        meaning += f" {share(holdout)} of the units are held out and always get '{blueprint.ordered_arms()[0].name}'."
+    said = any(verdict.reason == serving.why for _, _, verdict in judged)
+    why = "the gate's verdict of that time, see the history." if said else serving.why
+    return Phase(PHASES[serving.phase], meaning, moment(serving.at, now), serving.who or DASH, why)
+
+
+def gate(judged: Judged | None, serving: Serving, blueprint: Blueprint, now: float) -> Gate:
+    """Return the gate's latest word with its numbers."""
+    if judged is None:
+        reason = "The gate has not been asked yet. It decides on complete rows, each time the cycle runs."
+        return Gate(CHIPS[""], reason, None, "", "Turn it once:")
+    at, version, verdict = judged
+    stale = (
+        f"This was said of version {version}; version {serving.version} is served now."
+        if version != serving.version
+        else ""
+    )
+    manual = blueprint.lifecycle.switch == "manual" and verdict.verdict not in ("not enough evidence", serving.phase)
+    step = (
+        "The blueprint says switch: manual, so a person has to make the switch, with abloop.offline.switch."
+        if manual
+        else ""
+    )
+    slopes = []
+    places = decimals(verdict.heterogeneity.values())
+    for name, slope in verdict.heterogeneity.items():
+        ends = interval(slope, places, sign=True)
+        slopes.append((name, number(slope.mean, places, sign=True), ends, _reading(slope)))
+    chip = CHIPS[verdict.verdict]
+    return Gate(chip, verdict.reason, moment(at, now), stale, step, _facts(verdict), tuple(slopes))
+
+
+def _reading(slope: Estimate) -> str:
+    """Return what a slope of measured on predicted effects says."""
+    if not (math.isfinite(slope.low) and math.isfinite(slope.high)):
+        return DASH
+    return "units differ" if slope.low > 0 else "predictions fail" if slope.high < 0 else "not shown"
+
+
+def _facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """Return the numbers behind a verdict; none where nothing was estimated."""
+    if not math.isfinite(verdict.gain):
+        return (("Units", f"{verdict.n:,}"),) if verdict.n else ()
+    bounds = Estimate(verdict.n, verdict.gain, verdict.low, verdict.high)
+    places = decimals([bounds], digits=3)
+    looks = "hold at every look" if verdict.always_valid else "hold for one planned look"
+    return (
+        (f"Personalising against '{verdict.arm}' for all", f"{number(verdict.gain, places, sign=True)} per decision"),
+        ("Lower and upper bound", interval(bounds, places, sign=True)),
+        ("Units", f"{verdict.n:,}"),
+        ("Learner", f"{verdict.learner.upper()}-learner" if verdict.learner else DASH),
+        ("Bounds are", f"one-sided, error rate {share(verdict.alpha)}; {looks}"),
+    )
+
+
+def history(servings: Sequence[Serving], judged: Sequence[Judged], now: float, most: int) -> tuple[Event, ...]:
+    """Return what was served and what the gate said, newest first, at most so many."""
+    reasons = {verdict.reason for _, _, verdict in judged}
+    served = [
+        (
+            s.at,
+            1,
+            Event(
+                moment(s.at, now),
+                PHASES[s.phase],
+                "served",
+                s.version,
+                s.who or DASH,
+                "On the verdict below." if s.why in reasons else s.why,
+            ),
+        )
+        for s in servings
+    ]
+    said = [
+        (at, 0, Event(moment(at, now), CHIPS[verdict.verdict], "gate", version, "gate", verdict.reason))
+        for at, version, verdict in judged[:most]
+    ]
+    events = sorted([*served, *said], key=lambda event: event[:2], reverse=True)
+    return tuple(event for _, _, event in events[:most])
