@@ -18,7 +18,16 @@ from collections.abc import Iterable
 
 
 class AbloopError(Exception):
-    """Base of all errors of abloop: its text says what came, what is allowed and what to do."""
+    """Base of all errors of abloop: its text says what came, what is allowed and what to do.
+
+    Attributes:
+        place: Where in the input the value stands, e.g. `arms[1].weight`; empty if nowhere.
+    """
+
+    def __init__(self, message: str = "", *, place: str = "") -> None:
+        """Keep text and place."""
+        super().__init__(message)
+        self.place = place
 
 
 class BlueprintError(AbloopError):

@@ -38,11 +38,11 @@ def in_range(
     left, right = "([)]"[0 if open_low else 1], "([)]"[2 if open_high else 3]
     allowed = f"a number in {left}{low:g}, {high:g}{right}"
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise error(f"{path} is {value!r}; allowed: {allowed}")
+        raise error(f"{path} is {value!r}; allowed: {allowed}", place=path)
     too_low = value <= low if open_low else value < low
     too_high = value >= high if open_high else value > high
     if too_low or too_high:
-        raise error(f"{path} is {value!r}; allowed: {allowed}")
+        raise error(f"{path} is {value!r}; allowed: {allowed}", place=path)
 
 
 def text(path: str, value: object, error: type[AbloopError] = BlueprintError) -> None:
@@ -55,7 +55,7 @@ def text(path: str, value: object, error: type[AbloopError] = BlueprintError) ->
         >>> text("strategy", "checkout_button")
     """
     if not isinstance(value, str) or not 0 < len(value) <= 200 or not value.isprintable():
-        raise error(f"{path} is {value!r}; allowed: a text of 1 to 200 printable characters")
+        raise error(f"{path} is {value!r}; allowed: a text of 1 to 200 printable characters", place=path)
 
 
 def one_of(path: str, value: object, allowed: Iterable[str], error: type[AbloopError] = BlueprintError) -> None:
@@ -69,7 +69,7 @@ def one_of(path: str, value: object, allowed: Iterable[str], error: type[AbloopE
     """
     allowed = list(allowed)
     if value not in allowed:
-        raise error(unknown(f"value of {path}:", value, allowed))
+        raise error(unknown(f"value of {path}:", value, allowed), place=path)
 
 
 def distinct(path: str, names: Iterable[str], error: type[AbloopError] = BlueprintError) -> None:
@@ -84,5 +84,5 @@ def distinct(path: str, names: Iterable[str], error: type[AbloopError] = Bluepri
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise error(f"{path} has {name!r} twice; allowed: each name once. Rename or remove one of them")
+            raise error(f"{path} has {name!r} twice; allowed: each name once. Rename or remove one of them", place=path)
         seen.add(name)

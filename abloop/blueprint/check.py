@@ -8,24 +8,23 @@ from abloop.errors import BlueprintError, unknown
 from abloop.features.spec import Feature
 
 
-def check(blueprint: Blueprint, source: str = "blueprint") -> Blueprint:
+def check(blueprint: Blueprint) -> Blueprint:
     """Return the blueprint if its values fit together.
 
     Raises:
         BlueprintError: With path, value, what is allowed and the fix.
     """
-    try:
-        _check_names(blueprint)
-        _check_arms(blueprint)
-        _check_numbers(blueprint)
-    except BlueprintError as error:
-        raise BlueprintError(f"{source}: {error}") from None
+    _check_names(blueprint)
+    _check_arms(blueprint)
+    _check_numbers(blueprint)
     return blueprint
 
 
 def _check_names(blueprint: Blueprint) -> None:
     """Check names and that none is used twice."""
     validate.text("strategy", blueprint.strategy)
+    if blueprint.strategy in (".", ".."):  # they would vanish from every URL
+        raise BlueprintError(f"strategy is {blueprint.strategy!r}; allowed: any other name", place="strategy")
     validate.text("unit", blueprint.unit)
     for section in ("arms", "metrics", "features"):
         items: tuple[Arm | Metric | Feature, ...] = getattr(blueprint, section)
@@ -37,24 +36,26 @@ def _check_names(blueprint: Blueprint) -> None:
     both = {metric.name for metric in blueprint.metrics} & {feature.name for feature in blueprint.features}
     if both:
         name = min(both)
-        raise BlueprintError(
-            f"{name!r} is both a feature and a metric: what is predicted may not be known before. Remove one"
-        )
+        message = f"{name!r} is both a feature and a metric: what is predicted may not be known before. Remove one"
+        raise BlueprintError(message, place="features")
     if blueprint.unit in {feature.name for feature in blueprint.features}:
-        raise BlueprintError(f"features name the unit {blueprint.unit!r}: a model would learn single units. Remove it")
+        message = f"features name the unit {blueprint.unit!r}: a model would learn single units. Remove it"
+        raise BlueprintError(message, place="features")
 
 
 def _check_arms(blueprint: Blueprint) -> None:
     """Check that arms, control and weights make an experiment."""
     names = [arm.name for arm in blueprint.arms]
     if len(names) < 2:
-        raise BlueprintError(f"arms has {len(names)} entries; allowed: two or more, e.g. control and treatment")
+        message = f"arms has {len(names)} entries; allowed: two or more, e.g. control and treatment"
+        raise BlueprintError(message, place="arms")
     if blueprint.control and blueprint.control not in names:
-        raise BlueprintError(unknown("arm in control:", blueprint.control, names))
+        raise BlueprintError(unknown("arm in control:", blueprint.control, names), place="control")
     given = [arm.weight for arm in blueprint.arms if arm.weight is not None]
     if given and len(given) < len(names):
         missing = next(arm.name for arm in blueprint.arms if arm.weight is None)
-        raise BlueprintError(f"arms: {missing!r} has no weight while others do; give every arm a weight, or none")
+        message = f"arms: {missing!r} has no weight while others do; give every arm a weight, or none"
+        raise BlueprintError(message, place="arms")
     for index, arm in enumerate(blueprint.arms):
         validate.in_range(f"arms[{index}].cost", arm.cost)
         if arm.weight is not None:
@@ -62,14 +63,16 @@ def _check_arms(blueprint: Blueprint) -> None:
     if given and abs(sum(given) - 1) > 1e-9:
         raise BlueprintError(
             f"arms: weights {', '.join(f'{weight:g}' for weight in given)} sum to {sum(given):g}; allowed: exactly 1. "
-            "Change them, or leave them all out for equal shares"
+            "Change them, or leave them all out for equal shares",
+            place="arms",
         )
 
 
 def _check_numbers(blueprint: Blueprint) -> None:
     """Check ranges."""
     if not blueprint.metrics or not blueprint.goals():
-        raise BlueprintError("metrics has no goal; allowed: one or more, e.g. {name: purchase, role: goal}")
+        message = "metrics has no goal; allowed: one or more, e.g. {name: purchase, role: goal}"
+        raise BlueprintError(message, place="metrics")
     for index, metric in enumerate(blueprint.metrics):
         validate.in_range(f"metrics[{index}].value", metric.value)
         if metric.default is not None:
@@ -79,6 +82,8 @@ def _check_numbers(blueprint: Blueprint) -> None:
     validate.in_range("model.folds", blueprint.model.folds, 2, 20)
     validate.in_range("model.repeats", blueprint.model.repeats, 1, 50)
     validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400)
+    validate.in_range("lifecycle.refit", blueprint.lifecycle.refit, 0, 10)
     validate.in_range("lifecycle.alpha", blueprint.lifecycle.alpha, 0, 0.5, open_low=True, open_high=True)
     if not blueprint.model.learners:
-        raise BlueprintError("model.learners is empty; allowed: one or more of 's', 't', 'x'")
+        message = "model.learners is empty; allowed: one or more of 's', 't', 'x'"
+        raise BlueprintError(message, place="model.learners")

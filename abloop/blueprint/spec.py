@@ -88,11 +88,13 @@ class Lifecycle(_Spec, frozen=True):
         ttl: Seconds after a decision in which observations count; also written `90s`, `30m`, `24h`, `7d`.
         switch: `auto` serves what the gate proves, `manual` waits for a person.
         alpha: Error rate of a wrong switch, in (0, 0.5).
+        refit: Share of fresh rows from which models are fitted and the gate is asked again, in [0, 10].
     """
 
     ttl: float = 86_400.0
     switch: Literal["auto", "manual"] = "auto"
     alpha: float = 0.05
+    refit: float = 0.2
 
 
 class Blueprint(_Spec, frozen=True):

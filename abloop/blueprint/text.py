@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.check import check
+from abloop.blueprint.source import Source
 from abloop.blueprint.spec import Blueprint
 from abloop.errors import BlueprintError, unknown
 
@@ -26,12 +27,12 @@ def content_hash(blueprint: Blueprint) -> str:
     return hashlib.sha256(to_json(blueprint).encode()).hexdigest()
 
 
-def from_mapping(raw: object, source: str = "blueprint") -> Blueprint:
+def from_mapping(raw: object, name: str = "blueprint") -> Blueprint:
     """Return the checked blueprint of a mapping, as read from YAML or JSON.
 
     Args:
         raw: The mapping.
-        source: Named in messages, e.g. the file.
+        name: Named in messages.
 
     Raises:
         BlueprintError: With path, value, what is allowed and the fix.
@@ -41,51 +42,57 @@ def from_mapping(raw: object, source: str = "blueprint") -> Blueprint:
         >>> from_mapping(raw).ordered_arms()[0].name
         'a'
     """
-    try:
-        raw = msgspec.to_builtins(raw)
-    except (TypeError, RecursionError) as error:
-        raise BlueprintError(
-            f"{source}: a value is not JSON: {error}. Use texts, numbers, lists and mappings"
-        ) from error
-    _check_keys(raw, Blueprint, source)
-    if (
-        isinstance(raw, dict)
-        and isinstance(raw.get("lifecycle"), dict)
-        and isinstance(raw["lifecycle"].get("ttl"), str)
-    ):
-        raw = {**raw, "lifecycle": {**raw["lifecycle"], "ttl": _seconds(raw["lifecycle"]["ttl"], source)}}
-    try:
-        blueprint = msgspec.convert(raw, Blueprint)
-    except msgspec.ValidationError as error:
-        raise BlueprintError(f"{source}: {str(error).replace('`$.', '`').replace('`$', '`')}") from error
-    return check(blueprint, source)
+    return from_source(Source(name, raw))
 
 
 def load(path: str | Path) -> Blueprint:
     """Return the blueprint in a YAML or JSON file.
 
     Raises:
-        BlueprintError: The file cannot be read or the blueprint is refused.
+        BlueprintError: The file cannot be read or the blueprint is refused, with file, line and column.
     """
-    import yaml
+    from abloop.blueprint.yaml_text import read_file  # here, so that `import abloop` loads no YAML library
 
+    return from_source(read_file(path))
+
+
+def from_source(source: Source) -> Blueprint:
+    """Return the checked blueprint of a parsed text.
+
+    Raises:
+        BlueprintError: With file, line, column, path, value, what is allowed and the fix.
+    """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BlueprintError(f"{path}: cannot be read: {error.strerror}. Name a YAML or JSON file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise BlueprintError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    return from_mapping(raw, str(path))
+        return check(_convert(source.value))
+    except BlueprintError as error:
+        raise BlueprintError(f"{source.at(error.place)}: {error}", place=error.place) from error
 
 
-def _seconds(text: str, source: str) -> float:
+def _convert(raw: Any) -> Blueprint:
+    """Return the values as a blueprint, types checked."""
+    try:
+        raw = msgspec.to_builtins(raw)
+    except (TypeError, RecursionError) as error:
+        raise BlueprintError(f"a value is not JSON: {error}. Use texts, numbers, lists and mappings") from error
+    _check_keys(raw, Blueprint, "")
+    lifecycle = raw.get("lifecycle") if isinstance(raw, dict) else None
+    if isinstance(lifecycle, dict) and isinstance(lifecycle.get("ttl"), str):
+        raw = {**raw, "lifecycle": {**lifecycle, "ttl": _seconds(lifecycle["ttl"])}}
+    try:
+        return msgspec.convert(raw, Blueprint)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at `$")
+        path = path.strip("`.")
+        raise BlueprintError(f"{path or 'blueprint'}: {said[0].lower()}{said[1:]}", place=path) from error
+
+
+def _seconds(text: str) -> float:
     """Return the seconds of `90s`, `30m`, `24h`, `7d`."""
     units = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
     number, unit = text.strip()[:-1], text.strip()[-1:]
     if unit not in units or not number.replace(".", "", 1).isdigit():
-        raise BlueprintError(
-            f"{source}: lifecycle.ttl is {text!r}; allowed: seconds, or a text like '90s', '30m', '24h', '7d'"
-        )
+        message = f"lifecycle.ttl is {text!r}; allowed: seconds, or a text like '90s', '30m', '24h', '7d'"
+        raise BlueprintError(message, place="lifecycle.ttl")
     return float(number) * units[unit]
 
 
@@ -94,9 +101,10 @@ def _check_keys(raw: object, spec: Any, path: str) -> None:
     if isinstance(spec, type) and issubclass(spec, msgspec.Struct) and isinstance(raw, Mapping):
         fields = {field.name: field.type for field in msgspec.structs.fields(spec)}
         for key, value in raw.items():
+            inner = f"{path}.{key}" if path else str(key)
             if key not in fields:
-                raise BlueprintError(f"{path}: {unknown('key', key, fields)}")
-            _check_keys(value, fields[key], f"{path}: {key}" if ":" not in path else f"{path}.{key}")
+                raise BlueprintError(f"{inner}: {unknown('key', key, fields)}", place=inner)
+            _check_keys(value, fields[key], inner)
     elif typing.get_origin(spec) in (tuple, types.UnionType) and isinstance(raw, list):
         for index, item in enumerate(raw):
             _check_keys(item, typing.get_args(spec)[0], f"{path}[{index}]")
