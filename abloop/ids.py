@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import time
+
+_random = random.Random()  # our own: a product that seeds the global one would get the same ids again
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_decision_id() -> str:
@@ -15,4 +19,4 @@ def new_decision_id() -> str:
         >>> len(new_decision_id())
         28
     """
-    return f"{int(time.time() * 1000):012x}{os.urandom(8).hex()}"
+    return f"{int(time.time() * 1000):012x}{_random.getrandbits(64):016x}"

@@ -6,6 +6,8 @@ with a sentence in it. Product code never imports this file.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -49,7 +51,7 @@ class Cycle(msgspec.Struct, frozen=True):
         shipped: What reached the database.
         joined: Rows that were completed.
         readout: What they say.
-        verdict: What the gate says.
+        verdict: What the gate says; its last word, while there are too few fresh rows to ask again.
         serving: What is served from now on.
     """
 
@@ -75,6 +77,9 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
     shipped = ship_spool(workspace)
     joined = join_rows(workspace, strategy)
     seen = readout(workspace, strategy)
+    known = _still_valid(workspace, seen)
+    if known:
+        return Cycle(shipped, joined, seen, known, workspace.catalogue.serving(strategy))
     judged = gate(workspace, strategy, always_valid=always_valid)
     serving = switch(workspace, strategy, judged)
     return Cycle(shipped, joined, seen, judged.verdict, serving)
@@ -136,12 +141,13 @@ def gate(
         UnknownNameError: There is no such strategy.
         StoreError: Database or table cannot be used.
     """
-    table = load_table(workspace, strategy)
-    reason = _cannot_judge(table, readout(workspace, strategy))
+    table, seen = load_table(workspace, strategy), readout(workspace, strategy)
+    reason = _cannot_judge(table, seen)
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
+        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
         candidate = fit_release(table, verdict.learner) if table.has_features else None
         constant = constant_release(table, [arm.mean for arm in verdict.arms.values()])
         releases = {"personalise": candidate, "ship": constant}
@@ -169,6 +175,15 @@ def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "g
     return promote(workspace, serving, judged.verdict, judged.release, who=who)
 
 
+def _still_valid(workspace: Workspace, seen: Readout) -> Verdict | None:
+    """Return the last verdict if it was an estimate and too few rows are fresh since; None to ask again."""
+    last = workspace.catalogue.verdicts(seen.strategy, most=1)
+    if not last or last[0][1] != seen.version or math.isnan(last[0][2].gain):
+        return None
+    _, blueprint = workspace.catalogue.blueprint(seen.strategy, seen.version)
+    return last[0][2] if seen.rows < last[0][2].rows * (1 + blueprint.lifecycle.refit) else None
+
+
 def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
     """Return why nothing can be estimated from the table, or an empty text."""
     strategy, names = table.blueprint.strategy, [arm.name for arm in table.blueprint.ordered_arms()]
@@ -184,8 +199,8 @@ def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
     fewest = int(np.argmin(units))
     if units[fewest] < FEWEST_UNITS:
         return (
-            f"Arm {names[fewest]!r} has {units[fewest]:,} units; {FEWEST_UNITS} an arm are needed before anything is "
-            "estimated. Wait, or give it more weight."
+            f"Each arm needs {FEWEST_UNITS} units before anything is estimated; {names[fewest]!r} has "
+            f"{units[fewest]:,}. Wait, or give it more weight."
         )
     if seen.srm < SRM_ALARM:
         return seen.notes[0]

@@ -11,9 +11,10 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from time import perf_counter_ns
 from typing import Any
 
-from abloop.assign.experiment import Experiment
+from abloop.assign.experiment import Assignment
 from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, DataError
 from abloop.features.encode import Encoder
@@ -59,10 +60,10 @@ class Snapshot:
         self.default = self.values[0] if blueprint.default is None else blueprint.default
         self.explore = trial.explore
         self.features = readers(blueprint.features)
-        self.experiment = Experiment(
+        self.assignment = Assignment(
             blueprint.salt(), blueprint.weights(), holdout=trial.holdout, explore=trial.explore
         )
-        self.weights = self.experiment.weights
+        self.weights = self.assignment.weights
         self.encoder, self.effects = encoder, effects
 
 
@@ -85,19 +86,19 @@ def decide(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now
     if type(decision_id) is not str or not decision_id:
         raise DataError(f"decision_id is {decision_id!r}; allowed: a text, e.g. from abloop.new_decision_id()")
     features = read(snapshot.features, context)
-    experiment, weights = snapshot.experiment, snapshot.weights
+    assignment, weights = snapshot.assignment, snapshot.weights
     predictions: tuple[float, ...] = ()
     phase: Phase = "randomise"
-    if experiment.held_out(unit):
+    if assignment.has_holdout and assignment.held_out(unit):
         phase, arm, propensity = "holdout", 0, 1.0
     elif snapshot.effects is None or snapshot.encoder is None:
-        arm = experiment.arm(unit)
+        arm = assignment.arm(unit)
         propensity = weights[arm]
     else:
         predictions = snapshot.effects.row(snapshot.encoder.row(features))
         chosen = best_arm(predictions, snapshot.costs)
-        explores = experiment.explores(unit)
-        phase, arm = ("explore", experiment.arm(unit)) if explores else (snapshot.serving.phase, chosen)
+        explores = assignment.explores(unit)
+        phase, arm = ("explore", assignment.arm(unit)) if explores else (snapshot.serving.phase, chosen)
         propensity = mixed_propensity(weights, snapshot.explore, chosen, arm)
     return Decision(
         decision_id,
@@ -112,7 +113,7 @@ def decide(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now
         phase,
         snapshot.values[arm],
         snapshot.serving.release,
-        time.perf_counter_ns() - started,
+        perf_counter_ns() - started,
     )
 
 
@@ -174,7 +175,7 @@ class Strategy:
             True
             >>> loop.close()
         """
-        started = time.perf_counter_ns()
+        started = perf_counter_ns()
         snapshot = self.snapshot
         try:
             decision = decide(snapshot, decision_id, application_context, self._clock(), started)

@@ -14,6 +14,7 @@ from abloop.stats.moments import Moments
 from abloop.stats.srm import srm_weighted
 
 if TYPE_CHECKING:
+    from abloop.store.catalogue import Serving
     from abloop.store.workspace import Workspace
 
 NET_VALUE = "net value"
@@ -49,7 +50,7 @@ class MetricResult(msgspec.Struct, frozen=True):
 
 
 class PolicyResult(msgspec.Struct, frozen=True):
-    """The served release against the arms, in net value, on traffic since it serves.
+    """The served policy against the arms, in net value, on traffic since this phase began.
 
     Attributes:
         phase: `personalise` or `ship`.
@@ -76,7 +77,7 @@ class Readout(msgspec.Struct, frozen=True):
         units: Units by arm, of randomised traffic.
         srm: p-value of these counts against the weights; below .001 the experiment is unhealthy.
         metrics: Net value first, unless it is the same as the only goal, then each metric, on randomised traffic.
-        policy: The served release against the arms; None while everything is randomised.
+        policy: The served policy against the arms; None while everything is randomised.
         notes: What a reader must know before believing a number.
     """
 
@@ -118,9 +119,7 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
     rows = sum(file.rows for file in listed)
     names = [arm.name for arm in blueprint.ordered_arms()]
     if not rows:
-        note = (
-            f"No complete rows yet: {waiting:,} decisions wait for their TTL of {blueprint.lifecycle.ttl:g} s to end."
-        )
+        note = f"No complete rows yet: {_waiting(waiting, blueprint)}."
         return Readout(strategy, version, serving.phase, 0, waiting, dict.fromkeys(names, 0), 1.0, (), None, (note,))
     files = paths(workspace.table_directory, [file.name for file in listed])
     expressions = metric_expressions(blueprint)
@@ -136,12 +135,24 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
     observed = {metric.name: sum(file.observed.get(metric.name, 0) for file in listed) for metric in blueprint.metrics}
     policy = None
     if serving.release:
-        chosen = reduce(files, expressions, phases=CHOSEN, by="phase", release=serving.release)
-        explored = reduce(files, expressions, phases=RANDOMISED, release=serving.release)
+        since = _phase_began(workspace, serving)
+        chosen = reduce(files, expressions, phases=CHOSEN, by="phase", since=since)
+        explored = reduce(files, expressions, phases=("explore",), since=since)
         policy = _compare_policy(serving.phase, chosen, explored, names)
     metrics = tuple(_compare_arms(metric, role, sums, names) for metric, role in _shown(blueprint))
-    notes = _notes(strategy, units, blueprint.weights(), srm, observed, rows)
+    expected = [found.units * sum(units.values()) / found.s if found.s else 0.0 for found in inverse]
+    notes = _notes(strategy, units, expected, srm, observed, rows)
     return Readout(strategy, version, serving.phase, rows, waiting, units, srm, metrics, policy, notes)
+
+
+def _phase_began(workspace: Workspace, serving: Serving) -> float:
+    """Return since when this phase of this version is served, over all refits of its release."""
+    began = serving.at
+    for earlier in workspace.catalogue.history(serving.strategy):
+        if (earlier.version, earlier.phase) != (serving.version, serving.phase):
+            break
+        began = earlier.at
+    return began
 
 
 def metric_expressions(blueprint: Blueprint) -> dict[str, str]:
@@ -152,6 +163,13 @@ def metric_expressions(blueprint: Blueprint) -> dict[str, str]:
     costs = " ".join(f"WHEN {literal(arm.name)} THEN {arm.cost!r}" for arm in blueprint.arms)
     net = {NET_VALUE: f"{worth} - CASE arm {costs} END"}
     return net | {metric.name: quoted(f"y.{metric.name}") for metric in blueprint.metrics}
+
+
+def _waiting(count: int, blueprint: Blueprint) -> str:
+    """Return what an empty table waits for."""
+    if not count:
+        return "no decision has been logged and shipped"
+    return f"{count:,} decisions wait for their TTL of {blueprint.lifecycle.ttl:g} s to end"
 
 
 def _shown(blueprint: Blueprint) -> list[tuple[str, str]]:
@@ -205,7 +223,7 @@ def _compare_policy(
 def _notes(
     strategy: str,
     units: dict[str, int],
-    weights: Sequence[float],
+    expected: Sequence[float],
     srm: float,
     observed: dict[str, int],
     rows: int,
@@ -214,8 +232,8 @@ def _notes(
     notes = []
     if srm < SRM_ALARM:
         shares = ", ".join(
-            f"{name} {count:,} (expected {sum(units.values()) * weight:,.0f})"
-            for (name, count), weight in zip(units.items(), weights, strict=True)
+            f"{name} {count:,} (expected {share:,.0f})"
+            for (name, count), share in zip(units.items(), expected, strict=True)
         )
         notes.append(
             f"Sample ratio mismatch (p = {srm:.1g}): {shares}. Do not believe the numbers before the cause is found: "

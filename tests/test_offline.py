@@ -110,7 +110,7 @@ def test_few_units_and_unlogged_metrics_are_refused_in_words(tmp_path: Path) -> 
     strategy.get_decision("last", {"user_id": "last", "x": 1})
     strategy.log_observations("last", {"bought": 1})
     clock.advance(TTL + 1)
-    assert "100 an arm are needed" in offline.cycle(loop, "checkout").verdict.reason
+    assert "needs 100 units" in offline.cycle(loop, "checkout").verdict.reason
     loop.close()
 
 
@@ -121,7 +121,7 @@ def test_a_sample_ratio_mismatch_stops_the_gate(tmp_path: Path) -> None:
     loop.register(two_arms(model={"repeats": 1}))
     strategy, rng = loop.strategy("checkout"), np.random.default_rng(3)
     for index in range(1_500):
-        arm = strategy.snapshot.names[strategy.snapshot.experiment.arm(f"u{index}")]
+        arm = strategy.snapshot.names[strategy.snapshot.assignment.arm(f"u{index}")]
         if arm == "blue" or rng.random() < 0.7:  # a third of green's decisions are lost before they are logged
             strategy.get_decision(f"d{index}", {"user_id": f"u{index}", "x": float(rng.normal())})
             strategy.log_observations(f"d{index}", {"bought": rng.random() < 0.5})
@@ -179,4 +179,26 @@ def test_unknown_strategy_is_refused(tmp_path: Path) -> None:
     loop = open_loop(tmp_path)
     with pytest.raises(UnknownNameError, match="'nope'"):
         offline.cycle(loop, "nope")
+    loop.close()
+
+
+def test_models_are_fitted_again_when_enough_is_fresh(tmp_path: Path) -> None:
+    """The gate is asked again at a fifth more rows, not before, and the comparison with the arms goes on."""
+    clock, rng = ManualClock(), np.random.default_rng(0)
+    loop = open_loop(tmp_path, clock)
+    loop.register(two_arms(experiment={"explore": 0.3}, model={"repeats": 1, "learners": ["t"]}))
+    asked, compared = [], []
+    for wave, units in enumerate((3_000, 300, 400)):
+        send_traffic(loop, "checkout", units, rng, effect=0.2, prefix=f"w{wave}-")
+        clock.advance(TTL + 1)
+        turn = offline.cycle(loop, "checkout")
+        loop.refresh()
+        asked.append(len(loop.catalogue.verdicts("checkout")))
+        compared.append(readout(loop, "checkout").policy)
+    assert asked == [1, 1, 2]
+    assert turn.serving.phase == "personalise"
+    assert compared[0] is None
+    assert compared[1] is not None
+    assert compared[2] is not None
+    assert compared[2].policy.n > compared[1].policy.n > 150
     loop.close()

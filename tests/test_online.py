@@ -94,7 +94,7 @@ def test_cost_changes_the_choice(tmp_path: Path) -> None:
     loop.register(two_arms(arms=[{"name": "blue"}, {"name": "green", "cost": 0.4}], experiment={"explore": 0.01}))
     strategy = loop.strategy("checkout")
     serve_constant(loop, "checkout", (0.0, 0.3))
-    unit = next(f"u{i}" for i in range(100) if not strategy.snapshot.experiment.explores(f"u{i}"))
+    unit = next(f"u{i}" for i in range(100) if not strategy.snapshot.assignment.explores(f"u{i}"))
     assert strategy.get_decision("d", {"user_id": unit}) == "blue"
     loop.close()
 
@@ -104,7 +104,7 @@ def test_holdout_gets_control_for_good(tmp_path: Path) -> None:
     loop = open_loop(tmp_path)
     loop.register(two_arms(experiment={"holdout": 0.3}))
     strategy = loop.strategy("checkout")
-    held = [f"u{i}" for i in range(1_000) if strategy.snapshot.experiment.held_out(f"u{i}")]
+    held = [f"u{i}" for i in range(1_000) if strategy.snapshot.assignment.held_out(f"u{i}")]
     assert 230 < len(held) < 370
     serve_constant(loop, "checkout", (0.0, 0.3))
     assert {strategy.get_decision(unit, {"user_id": unit}) for unit in held} == {"blue"}

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from abloop.assign.hashing import draw, prefix, threshold
+from abloop.assign.hashing import draw, hash64, prefix, threshold
 
 
-class Experiment:
+class Assignment:
     """Three independent draws for a unit: holdout, explore share, arm.
 
     The draws depend on the salt and the unit alone. A unit in the explore share therefore keeps the arm it
@@ -22,12 +22,21 @@ class Experiment:
         explore: Share of the other units that stay randomised, in [0, 1].
 
     Example:
-        >>> experiment = Experiment("checkout", [0.5, 0.5])
-        >>> experiment.arm("user-1") in (0, 1)
+        >>> assignment = Assignment("checkout", [0.5, 0.5])
+        >>> assignment.arm("user-1") in (0, 1)
         True
     """
 
-    __slots__ = ("_arm", "_bounds", "_explore", "_explore_below", "_holdout", "_holdout_below", "weights")
+    __slots__ = (
+        "_arm",
+        "_bounds",
+        "_explore",
+        "_explore_below",
+        "_holdout",
+        "_holdout_below",
+        "has_holdout",
+        "weights",
+    )
 
     def __init__(self, salt: str, weights: Sequence[float], *, holdout: float = 0.0, explore: float = 1.0) -> None:
         """Compile the draws."""
@@ -37,15 +46,20 @@ class Experiment:
         self._holdout = prefix(salt, "holdout")
         self._explore_below = threshold(explore)
         self._holdout_below = threshold(holdout)
+        self.has_holdout = holdout > 0
         self._bounds = [threshold(share) for share in accumulate(self.weights)][:-1]
 
     def arm(self, unit: str) -> int:
         """Return the index of the unit's randomised arm."""
-        return bisect_right(self._bounds, draw(self._arm, unit))
+        try:
+            point = hash64((self._arm + unit).encode())
+        except UnicodeEncodeError:
+            point = draw(self._arm, unit)
+        return bisect_right(self._bounds, point)
 
     def held_out(self, unit: str) -> bool:
         """Return whether the unit never receives anything new."""
-        return self._holdout_below > 0 and draw(self._holdout, unit) < self._holdout_below
+        return self.has_holdout and draw(self._holdout, unit) < self._holdout_below
 
     def explores(self, unit: str) -> bool:
         """Return whether the unit stays randomised while others are personalised."""

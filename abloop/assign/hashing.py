@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from xxhash import xxh3_64_intdigest as hash64
+from xxhash import xxh3_64_intdigest
 
 SIZE: Final = 1 << 64
+hash64: Final = xxh3_64_intdigest
 
 
 def prefix(salt: str, purpose: str) -> str:

@@ -29,7 +29,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         arm_scores: Doubly-robust score of each arm, averaged over r repeats of cross-fitting, shape (n, k).
         policy_scores: Score of each learner's choice, averaged likewise, shape (l, n).
         learners: Learner names, length l.
-        effects: Predicted effect of each arm, averaged over learners and repeats, shape (n, k).
+        effects: Predicted effect of each arm less its mean in the fold, averaged over learners and repeats,
+            shape (n, k).
         folds: Fold of each row, shape (n,).
         groups: Unit of each row, 0 to g - 1, shape (n,).
     """

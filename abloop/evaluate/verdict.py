@@ -28,6 +28,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         heterogeneity: Best linear predictor of each treatment's effect: the slope of the measured on the predicted
             effect, with its 95 % interval. An interval above zero shows that units differ; 1 is perfect calibration.
         n: Units behind it.
+        rows: Complete rows when the gate was asked.
         alpha: Error rate of each bound.
         always_valid: Whether the bounds hold at every look.
     """
@@ -42,6 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     arms: dict[str, Estimate] = {}
     heterogeneity: dict[str, Estimate] = {}
     n: int = 0
+    rows: int = 0
     alpha: float = 0.05
     always_valid: bool = False
 

@@ -12,6 +12,8 @@ from abloop.records import FeatureType, FeatureValue
 from abloop.validate import one_of, text
 
 Reader = Callable[[Any], FeatureValue]
+Plan = tuple[tuple[str, type | None, Reader], ...]
+_NUMBERS = (int, float)
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,11 +42,12 @@ def read_numeric(value: Any) -> float | None:
     """
     if type(value) is float:
         return value if value - value == 0.0 else None  # neither NaN nor infinite
-    if isinstance(value, int | float):
+    if type(value) is int or isinstance(value, _NUMBERS):
         try:
-            return read_numeric(float(value))
+            number = float(value)
         except OverflowError:
             return None
+        return number if number - number == 0.0 else None
     if value is None or isinstance(value, str | bytes):
         return None
     item = getattr(value, "item", None)
@@ -70,12 +73,14 @@ def read_categorical(value: Any) -> str | None:
 _READERS: dict[str, Reader] = {"numeric": read_numeric, "categorical": read_categorical}
 
 
-def readers(features: Sequence[Feature]) -> tuple[tuple[str, Reader], ...]:
-    """Return each feature's key and reading function, ready for `read`."""
-    return tuple((feature.name, _READERS[feature.type]) for feature in features)
+def readers(features: Sequence[Feature]) -> Plan:
+    """Return each feature's key, the type whose finite values are taken as they are, and its reading function."""
+    return tuple(
+        (feature.name, float if feature.type == "numeric" else None, _READERS[feature.type]) for feature in features
+    )
 
 
-def read(plan: tuple[tuple[str, Reader], ...], context: Mapping[str, Any]) -> tuple[FeatureValue, ...]:
+def read(plan: Plan, context: Mapping[str, Any]) -> tuple[FeatureValue, ...]:
     """Return the feature values of a context, None where missing.
 
     Args:
@@ -89,5 +94,10 @@ def read(plan: tuple[tuple[str, Reader], ...], context: Mapping[str, Any]) -> tu
         >>> read(readers([Feature("age"), Feature("channel", "categorical")]), {"age": 31, "ssn": "secret"})
         (31.0, None)
     """
-    get = context.get
-    return tuple([reader(get(name)) for name, reader in plan])
+    get: Callable[[str], Any] = context.get
+    return tuple(
+        [  # most values are plain finite numbers: they are taken without a call
+            value if type(value := get(name)) is plain and value - value == 0.0 else reader(value)  # type: ignore[misc, operator]
+            for name, plain, reader in plan
+        ]
+    )

@@ -199,7 +199,7 @@ def _answers(strategy: Strategy, rest: pd.DataFrame, trial: Trial, progress: Pro
         context = {**contexts[position], blueprint.unit: unit}
         arm = strategy.get_decision(unit, context)
         arms.append(arm)
-        explores.append(strategy.snapshot.experiment.explores(unit))
+        explores.append(strategy.snapshot.assignment.explores(unit))
         if arm == had:
             strategy.log_observations(unit, outcomes[position])
         if position % 1_000 == 999 or position + 1 == len(rest):

@@ -94,7 +94,12 @@ def _thornton() -> Trial:
         metrics=(Metric(name="got", default=None),),
         features=(Feature("distvct"), Feature("age"), Feature("hiv2004", "categorical")),
     )
-    return Trial("thornton", frame, blueprint, note="Outcome: fetched the HIV result; arm incentive: any cash offered.")
+    return Trial(
+        "thornton",
+        frame,
+        blueprint,
+        note="Outcome: fetched the HIV result; arm incentive: any cash offered. Shares as observed in each region.",
+    )
 
 
 def _hillstrom(data: Path | None, metric: str, arms: tuple[str, ...]) -> Trial:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -108,10 +110,7 @@ class Catalogue:
             rows = connection.execute(
                 sa.select(servings).where(servings.c.id.in_(newest)).order_by(servings.c.strategy)
             ).all()
-        return {
-            row.strategy: Serving(row.strategy, row.version, row.phase, row.release, row.at, row.who, row.why)
-            for row in rows
-        }
+        return {row.strategy: _serving(row) for row in rows}
 
     def serving(self, strategy: str) -> Serving:
         """Return what is served now for one strategy.
@@ -125,6 +124,12 @@ class Catalogue:
                 f"{unknown('strategy', strategy, found)}. Register it first: loop.register(blueprint)"
             )
         return found[strategy]
+
+    def history(self, strategy: str, most: int = 100) -> list[Serving]:
+        """Return what was served, newest first, at most so many."""
+        query = sa.select(servings).where(servings.c.strategy == strategy).order_by(servings.c.id.desc()).limit(most)
+        with self._database.reading() as connection:
+            return [_serving(row) for row in connection.execute(query)]
 
     def serve(self, serving: Serving, artefact: Artefact | None = None) -> Serving:
         """Serve something else from now on, keeping its artefact in the same transaction.
@@ -164,12 +169,17 @@ class Catalogue:
         with self._database.transaction() as connection:
             connection.execute(verdicts.insert().values(strategy=strategy, version=version, at=at, body=body))
 
-    def verdicts(self, strategy: str) -> list[tuple[float, int, Verdict]]:
-        """Return time, blueprint version and verdict of each time the gate was asked, newest first."""
-        query = sa.select(verdicts).where(verdicts.c.strategy == strategy).order_by(verdicts.c.id.desc())
+    def verdicts(self, strategy: str, most: int = 100) -> list[tuple[float, int, Verdict]]:
+        """Return time, blueprint version and verdict of the last times the gate was asked, newest first."""
+        query = sa.select(verdicts).where(verdicts.c.strategy == strategy).order_by(verdicts.c.id.desc()).limit(most)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
+
+
+def _serving(row: Any) -> Serving:
+    """Return a row of the table of servings."""
+    return Serving(row.strategy, row.version, row.phase, row.release, row.at, row.who, row.why)
 
 
 def _read_verdict(body: str) -> Verdict:

@@ -105,12 +105,18 @@ def read(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
     Args:
         files: Paths.
         columns: Column names.
+
+    Raises:
+        StoreError: A file is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     parts = []
     for path in files:
-        there = set(pq.read_schema(path).names)
-        parts.append(pq.read_table(path, columns=[name for name in columns if name in there], partitioning=None))
+        try:
+            there = set(pq.read_schema(path).names)
+            parts.append(pq.read_table(path, columns=[name for name in columns if name in there], partitioning=None))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"training table {path} is damaged: {error}. Restore it from a backup") from error
     return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})

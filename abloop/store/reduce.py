@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from abloop.errors import StoreError
 from abloop.stats.moments import Moments
+
+ONE_THREAD_BYTES = 64 << 20
 
 
 def quoted(name: str) -> str:
@@ -34,7 +38,7 @@ def reduce(
     phases: Sequence[str],
     traits: Mapping[str, str] | None = None,
     by: str = "arm",
-    release: str = "",
+    since: float = 0.0,
 ) -> dict[str, dict[str, Moments]]:
     """Return the moments of each metric in each group, over units.
 
@@ -44,10 +48,13 @@ def reduce(
         phases: Rows of these phases only.
         traits: Name to SQL expression of what a unit has once, however many its decisions; their mean enters.
         by: Column that makes the groups, `arm` or `phase`.
-        release: Rows of this release only; all for empty.
+        since: Rows decided from this time on, in seconds since 1970.
 
     Returns:
         Group to metric to moments.
+
+    Raises:
+        StoreError: A file is damaged.
     """
     import duckdb
 
@@ -61,14 +68,19 @@ def reduce(
             f"count(*) FILTER (WHERE m{i} > 0), coalesce(sum(s{i}), 0), coalesce(sum(m{i}), 0), "
             f"coalesce(sum(s{i} * s{i}), 0), coalesce(sum(s{i} * m{i}), 0), coalesce(sum(m{i} * m{i}), 0)"
         )
-    wanted = f"phase IN ({', '.join(map(literal, phases))})" + (f" AND release = {literal(release)}" if release else "")
+    wanted = f"phase IN ({', '.join(map(literal, phases))})" + f" AND time >= {since!r}"
     query = (  # names and texts are quoted above, numbers are ours: nothing of a user's is taken as SQL
         f"WITH units AS (SELECT unit, {quoted(by)} AS grp, {', '.join(parts)} "  # noqa: S608
         f"FROM read_parquet([{', '.join(map(literal, files))}], union_by_name = true) WHERE {wanted} GROUP BY ALL) "
         f"SELECT grp, {', '.join(totals)} FROM units GROUP BY grp"
     )
-    with duckdb.connect() as connection:
-        rows = connection.execute(query).fetchall()
+    try:
+        with duckdb.connect() as connection:
+            if sum(Path(file).stat().st_size for file in files) < ONE_THREAD_BYTES:
+                connection.execute("SET threads = 1")  # the order of a sum, and so its last digit, is then fixed
+            rows = connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise StoreError(f"training table cannot be read: {error}. Restore the file from a backup") from error
     return {
         row[0]: {
             name: Moments(int(row[1 + 6 * i]), *(float(value) for value in row[2 + 6 * i : 7 + 6 * i]))

@@ -121,7 +121,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Connect and make sure of the tables."""
-        self.url = _safe(url)
+        self.url = shown_url(url)
         try:
             self.engine = _engine(url)
         except ModuleNotFoundError as error:
@@ -240,9 +240,9 @@ def _explain(url: str, error: DBAPIError) -> str:
     return f"database {url}: {said.strip()}: {fix}"
 
 
-def _safe(url: str) -> str:
-    """Return the URL without its password."""
+def shown_url(url: str) -> str:
+    """Return the URL without its password and without its query, which may hold one."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
     except ArgumentError:
         return url

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import doubly_robust
@@ -56,7 +57,8 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
             progress(repeat * model.folds + fold + 1, model.repeats * model.folds)
         net = doubly_robust(predicted, sample.arm, sample.outcome, table.propensity) - table.costs
         scores += net / model.repeats
-        blend += effects.mean(axis=0) / model.repeats
+        if table.has_features:
+            blend += _centred(effects.mean(axis=0), fold_of) / model.repeats
         for index in range(len(model.learners)):
             choices[index] += _chosen(net, effects[index], table.costs) / model.repeats
     return Evidence(
@@ -97,6 +99,17 @@ def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artef
 def _artefact(table: TrainingTable, learner: str, effects: EffectSpec) -> Artefact:
     names = tuple(arm.name for arm in table.blueprint.ordered_arms())
     return Artefact(1, learner, names, table.encoder.columns, effects, len(table.sample.arm))
+
+
+def _centred(effects: Frame, folds: NDArray[np.intp]) -> Frame:
+    """Return effects less their mean in each fold.
+
+    A fold's mean prediction leans against the fold's own mean outcome, which is what the other folds lack; left
+    in, it would pass for heterogeneity with the wrong sign.
+    """
+    sums = np.stack([np.bincount(folds, column) for column in effects.T], axis=1)
+    centred: Frame = effects - (sums / np.bincount(folds)[:, None])[folds]
+    return centred
 
 
 def _chosen(net: Frame, effects: Frame, costs: Frame) -> Frame:
