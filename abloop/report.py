@@ -184,9 +184,7 @@ def _heldout_text(replay: Replay) -> str:
         for row, (_, _, name) in zip(rows, ways, strict=True):
             row.append(number(getattr(replay.regret, name)))
     gap = heldout.policy_minus_best_arm
-    served = (
-        f"served, as the gate decided: {number(heldout.served.mean)} {interval(heldout.served)}, n {heldout.served.n:,}"
-    )
+    served = f"{number(heldout.served.mean)} {interval(heldout.served)}, n {heldout.served.n:,}"
     told = (
         "Personalising against that arm"
         if verdict.verdict == "personalise"
