@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from abloop.errors import AbloopError, MissingExtraError, StoreError
+from abloop.ids import user
 
 if TYPE_CHECKING:
     from abloop.loop import Loop
@@ -81,6 +82,15 @@ def _parser() -> argparse.ArgumentParser:
         add_url(sub)
         if command is _withdraw:
             sub.add_argument("--why", required=True, help="why it is withdrawn")
+    add("schema", _schema, "Print the JSON Schema of blueprints, for editors.")
+    history = add("history", _history, "Print a strategy's versions: who, when, why, and what changed.")
+    history.add_argument("strategy", help="its name")
+    add_url(history)
+    rollback = add("rollback", _rollback, "Serve an earlier version again.")
+    rollback.add_argument("strategy", help="its name")
+    rollback.add_argument("version", type=int, help="the version to serve")
+    rollback.add_argument("--why", required=True, help="why it goes back")
+    add_url(rollback)
     serve = add("serve", _serve, "Serve the dashboard.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8765, help="port (default: 8765)")
@@ -107,8 +117,11 @@ def _apply(options: argparse.Namespace) -> int:
     blueprint = load(options.file)
     with closing(_open(options)) as loop:
         version = loop.register(blueprint, why=options.why)
-    data = {"strategy": blueprint.strategy, "version": version}
-    _print(options, data, lambda: f"{blueprint.strategy} is served as version {version}.")
+        served = loop.catalogue.serving(blueprint.strategy).version
+    data = {"strategy": blueprint.strategy, "version": version, "served": served}
+    known = f"{blueprint.strategy} knows this as version {version}, and serves version {served}. To go back to it: "
+    known += f"abloop rollback {blueprint.strategy} {version} --why ..."
+    _print(options, data, lambda: f"{blueprint.strategy} serves version {version}." if served == version else known)
     return 0
 
 
@@ -136,8 +149,36 @@ def _withdraw(options: argparse.Namespace) -> int:
     from abloop.rollout.promote import withdraw
 
     with closing(_open(options)) as loop:
-        serving = withdraw(loop, loop.catalogue.serving(options.strategy), who="", why=options.why)
+        serving = withdraw(loop, loop.catalogue.serving(options.strategy), who=user(), why=options.why)
     _print(options, msgspec.to_builtins(serving), lambda: f"{serving.strategy} is randomised again.")
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from abloop.blueprint.schema import json_schema
+
+    del options
+    print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+    return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    from abloop.report import versions_text
+    from abloop.rollout.versions import versions
+
+    with closing(_open(options)) as loop:
+        found = versions(loop, options.strategy)
+    _print(options, {"versions": msgspec.to_builtins(found)}, lambda: versions_text(found))
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from abloop.rollout.versions import rollback
+
+    with closing(_open(options)) as loop:
+        serving = rollback(loop, options.strategy, options.version, who=user(), why=options.why)
+    text = f"{serving.strategy} serves version {serving.version}, phase {serving.phase}."
+    _print(options, msgspec.to_builtins(serving), lambda: text)
     return 0
 
 

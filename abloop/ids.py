@@ -1,7 +1,8 @@
-"""Decision ids. Knows nothing of what they name."""
+"""Decision ids, and the name of who acts. Knows nothing of what they name."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import random
 import time
@@ -20,3 +21,11 @@ def new_decision_id() -> str:
         28
     """
     return f"{int(time.time() * 1000):012x}{_random.getrandbits(64):016x}"
+
+
+def user() -> str:
+    """Return who runs this process, for the record of who changed what."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

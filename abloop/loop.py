@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import random
@@ -17,6 +16,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint, from_mapping
 from abloop.features.encode import Encoder
+from abloop.ids import user
 from abloop.models.effects import EffectModel
 from abloop.online import Snapshot, Strategy
 from abloop.store.catalogue import Serving
@@ -72,7 +72,7 @@ class Loop(Workspace):
         """
         raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
         checked = from_mapping(raw)
-        version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or _user(), why=why)
+        version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or user(), why=why)
         self.refresh()
         return version
 
@@ -148,11 +148,3 @@ def _keep_fresh(watched: weakref.ref[Loop], closed: threading.Event, every: floa
         except Exception as error:  # the thread must outlive every outage
             log.warning("abloop goes on serving what it has: %s", error)
         del loop
-
-
-def _user() -> str:
-    """Return who runs this process."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from abloop.readout import MetricResult, Readout
@@ -12,6 +13,7 @@ from abloop.stats.compare import Estimate
 
 if TYPE_CHECKING:
     from abloop.offline import Cycle
+    from abloop.rollout.versions import Version
     from abloop.simulate.replay import Replay
 
 WIDTH = 100
@@ -142,6 +144,18 @@ def cycle_text(cycle: Cycle) -> str:
     moved = f"{cycle.shipped.records:,} records shipped, {cycle.joined:,} rows completed."
     serving = f"{cycle.serving.strategy} is served version {cycle.serving.version}, phase {cycle.serving.phase}."
     return "\n\n".join([moved, readout_text(cycle.readout), paragraph(cycle.verdict.reason), serving])
+
+
+def versions_text(versions: Sequence[Version]) -> str:
+    """Return the versions of a strategy, each with what changed."""
+    parts = []
+    for version in versions:
+        at = datetime.fromtimestamp(version.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        why = f": {version.why}" if version.why else ""
+        lines = [f"version {version.version}{' (served)' if version.served else ''}, {at}, by {version.who}{why}"]
+        lines += [f"    {change.path}: {change.before!r} -> {change.after!r}" for change in version.changes]
+        parts.append("\n".join(lines))
+    return "\n".join(parts)
 
 
 def replay_text(replay: Replay) -> str:

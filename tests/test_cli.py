@@ -26,7 +26,7 @@ def test_apply_then_readout_then_cycle(tmp_path: Path, url: str, capsys: pytest.
     file = tmp_path / "checkout.yaml"
     file.write_text(BLUEPRINT)
     assert main(["apply", str(file), "--url", url, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"strategy": "checkout", "version": 1}
+    assert json.loads(capsys.readouterr().out) == {"strategy": "checkout", "version": 1, "served": 1}
     assert main(["apply", str(file), "--url", url]) == 0
     assert "version 1" in capsys.readouterr().out
     assert main(["readout", "checkout", "--url", url]) == 0

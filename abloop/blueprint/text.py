@@ -18,8 +18,22 @@ from abloop.errors import BlueprintError, unknown
 
 
 def to_json(blueprint: Blueprint) -> str:
-    """Return the canonical JSON text: sorted keys, defaults left in."""
-    return msgspec.json.encode(blueprint, order="sorted").decode()
+    """Return the canonical JSON text: sorted keys, defaults left out.
+
+    Without the defaults, a field that a later abloop adds changes no hash.
+    """
+    return msgspec.json.encode(to_plain(blueprint, defaults=False), order="sorted").decode()
+
+
+def to_plain(value: Any, *, defaults: bool) -> Any:
+    """Return sections as mappings and lists, with fields at their default or without."""
+    if isinstance(value, msgspec.Struct):
+        return {
+            field.name: to_plain(getattr(value, field.name), defaults=defaults)
+            for field in msgspec.structs.fields(value)
+            if defaults or getattr(value, field.name) != field.default
+        }
+    return [to_plain(item, defaults=defaults) for item in value] if isinstance(value, tuple) else value
 
 
 def content_hash(blueprint: Blueprint) -> str:

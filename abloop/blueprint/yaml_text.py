@@ -7,6 +7,8 @@ its values would silently not count.
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ from abloop.errors import BlueprintError
 MOST_CHARACTERS = 64_000
 MOST_VALUES = 20_000
 MOST_DEPTH = 32
+PLAIN_TAGS = tuple(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("bool", "float", "int", "map", "merge", "null", "seq", "str", "time", "value")
+)
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, float | bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", "+.inf", ".Inf", ".INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
 
 
 def read_file(path: str | Path) -> Source:
@@ -58,7 +74,7 @@ def parse(text: str, name: str = "blueprint") -> Source:
         _check_size(text, name)
         node = loader.get_single_node()
         marks: dict[str, Mark] = {}
-        value = _read(loader, node, "", marks, name) if node is not None else None
+        value = _read(node, "", marks, name) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BlueprintError(f"{_where(name, mark)}: is not YAML: {error.problem or error.context}") from error
@@ -83,27 +99,41 @@ def _check_size(text: str, name: str) -> None:
             raise BlueprintError(f"{where}: more than {MOST_VALUES:,} values; a blueprint is some dozen lines")
 
 
+def _scalar(node: yaml.Node) -> str | float | int | bool | None:
+    """Return a scalar as YAML 1.2 and JSON read it: `no` and `on` are texts, `1e-3` is a number."""
+    text = str(node.value)
+    if getattr(node, "style", None):  # quoted, or a block
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
 def _where(name: str, mark: Any) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
 
 
-def _read(loader: yaml.SafeLoader, node: yaml.Node, path: str, marks: dict[str, Mark], name: str) -> Any:
+def _read(node: yaml.Node, path: str, marks: dict[str, Mark], name: str) -> Any:
     """Return a node's value and keep where it and its parts stand."""
     here = (node.start_mark.line + 1, node.start_mark.column + 1)
     marks.setdefault(path, here)
+    if not node.tag.startswith(PLAIN_TAGS):
+        raise BlueprintError(f"{_where(name, node.start_mark)}: tag {node.tag!r:.80}; allowed: no tags")
     if isinstance(node, yaml.SequenceNode):
-        return [_read(loader, item, f"{path}[{index}]", marks, name) for index, item in enumerate(node.value)]
+        return [_read(item, f"{path}[{index}]", marks, name) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(node)
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         where = _where(name, key_node.start_mark)
-        key = loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str):
             raise BlueprintError(f"{where}: key {key_node.value!r:.80} is not a text; quote it")
         if key in found:
             raise BlueprintError(f"{where}: key {key!r} stands twice; only one of its values could count. Remove one")
         inner = f"{path}.{key}" if path else key
         marks[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-        found[key] = _read(loader, value_node, inner, marks, name)
+        found[key] = _read(value_node, inner, marks, name)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -37,6 +38,22 @@ class Serving(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Registered(msgspec.Struct, frozen=True):
+    """Who registered a blueprint version, when and why.
+
+    Attributes:
+        version: From 1.
+        at: Seconds since 1970.
+        who: Who.
+        why: Why.
+    """
+
+    version: int
+    at: float
+    who: str
+    why: str
+
+
 class Catalogue:
     """Blueprints, servings, artefacts and verdicts.
 
@@ -51,7 +68,8 @@ class Catalogue:
     def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str) -> int:
         """Keep a blueprint as the newest version of its strategy and serve it randomised.
 
-        A blueprint equal to the newest version changes nothing.
+        A blueprint equal to any version changes nothing, so that a product may register at every start: neither
+        a rollback nor a colleague's newer version is undone by a restart.
 
         Args:
             blueprint: Checked blueprint.
@@ -63,20 +81,33 @@ class Catalogue:
             Its version, from 1.
         """
         digest = content_hash(blueprint)
+        mine = blueprints.c.strategy == blueprint.strategy
         with self._database.transaction() as connection:
-            newest = connection.execute(
-                sa.select(blueprints.c.version, blueprints.c.hash)
-                .where(blueprints.c.strategy == blueprint.strategy)
-                .order_by(blueprints.c.version.desc())
-                .limit(1)
-            ).first()
-            if newest and newest.hash == digest:
-                return int(newest.version)
-            version = int(newest.version) + 1 if newest else 1
+            known = connection.execute(
+                sa.select(sa.func.max(blueprints.c.version)).where(mine, blueprints.c.hash == digest)
+            ).scalar()
+            if known:
+                return int(known)
+            newest = connection.execute(sa.select(sa.func.max(blueprints.c.version)).where(mine)).scalar()
+            version = int(newest or 0) + 1
             row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
             connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
             connection.execute(servings.insert().values(**row, phase="randomise", release=""))
         return version
+
+    def blueprints(self, strategy: str) -> list[tuple[Registered, Blueprint]]:
+        """Return every version of a strategy's blueprint with who, when and why, oldest first.
+
+        Raises:
+            UnknownNameError: There is no such strategy.
+            StoreError: A stored text was altered.
+        """
+        query = sa.select(blueprints).where(blueprints.c.strategy == strategy).order_by(blueprints.c.version)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        if not rows:
+            self.serving(strategy)  # says that there is no such strategy, and which there are
+        return [(Registered(row.version, row.at, row.who, row.why), self._checked(row)) for row in rows]
 
     def blueprint(self, strategy: str, version: int | None = None) -> tuple[int, Blueprint]:
         """Return a version of a strategy's blueprint; the newest for None.
@@ -93,15 +124,7 @@ class Catalogue:
             known = list(self.servings())
             name = strategy if strategy not in known else f"{strategy} version {version}"
             raise UnknownNameError(f"{unknown('strategy', name, known)}. Register it first: loop.register(blueprint)")
-        blueprint = from_mapping(
-            msgspec.json.decode(row.body), f"{self._database.url}: {strategy} version {row.version}"
-        )
-        if content_hash(blueprint) != row.hash:
-            raise StoreError(
-                f"database {self._database.url}: blueprint {strategy} version {row.version} does not match its hash: "
-                "it was altered in place. Restore it from a backup, or register it anew"
-            )
-        return int(row.version), blueprint
+        return int(row.version), self._checked(row)
 
     def servings(self) -> dict[str, Serving]:
         """Return what is served now, by strategy, in alphabetical order."""
@@ -131,17 +154,24 @@ class Catalogue:
         with self._database.reading() as connection:
             return [_serving(row) for row in connection.execute(query)]
 
+    def last_serving(self, strategy: str, version: int) -> Serving:
+        """Return how a version was last served, or that it would be randomised if it never was."""
+        mine = (servings.c.strategy == strategy, servings.c.version == version)
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(servings).where(*mine).order_by(servings.c.id.desc()).limit(1)).first()
+        return _serving(row) if row else Serving(strategy, version, "randomise")
+
     def serve(self, serving: Serving, artefact: Artefact | None = None) -> Serving:
         """Serve something else from now on, keeping its artefact in the same transaction.
 
         Args:
-            serving: What is to be served; its release is filled in from the artefact.
-            artefact: The model that serves.
+            serving: What is to be served; its release is filled in from the artefact, where there is one.
+            artefact: A new model; None for none, or one that is kept already.
 
         Returns:
             The serving as kept.
         """
-        release, payload = pack(artefact) if artefact else ("", b"")
+        release, payload = pack(artefact) if artefact else (serving.release, b"")
         row = {**msgspec.structs.asdict(serving), "release": release}
         with self._database.transaction() as connection:
             if artefact:
@@ -175,6 +205,16 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
+
+    def _checked(self, row: Any) -> Blueprint:
+        """Return the blueprint of a row of the table, after its text was found to be what the hash says."""
+        name = f"{row.strategy} version {row.version}"
+        if hashlib.sha256(row.body.encode()).hexdigest() != row.hash:
+            raise StoreError(
+                f"database {self._database.url}: blueprint {name} does not match its hash: it was altered in place. "
+                "Restore it from a backup, or register it anew"
+            )
+        return from_mapping(msgspec.json.decode(row.body), f"{self._database.url}: {name}")
 
 
 def _serving(row: Any) -> Serving:

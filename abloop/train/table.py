@@ -1,4 +1,4 @@
-"""The training table of one blueprint version as arrays. Knows no learner."""
+"""The training table of a blueprint version as arrays. Knows no learner."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from abloop.blueprint import Blueprint
+from abloop.blueprint.diff import cannot_train_on
 from abloop.features.encode import Encoder, fit_encoder
 from abloop.learners.base import Frame, Sample
 from abloop.store import parquet
@@ -28,7 +29,7 @@ class TrainingTable:
     """Rows that can be learned from.
 
     Attributes:
-        version: Blueprint version of all rows.
+        version: Blueprint version that is trained.
         blueprint: That version.
         encoder: How features became inputs.
         sample: Inputs, arm, gross value, shares.
@@ -61,7 +62,7 @@ class TrainingTable:
 
 
 def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
-    """Return the training table of the served version, in order of time.
+    """Return the training table of the served version: its rows and those of versions it may train on.
 
     Args:
         workspace: Where it is.
@@ -72,7 +73,12 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
         StoreError: A file is missing.
     """
     version, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
-    listed = [file for file in workspace.journal.files(strategy) if file.version == version]
+    usable = {
+        other.version
+        for other, rows in workspace.catalogue.blueprints(strategy)
+        if not cannot_train_on(blueprint, rows)
+    }
+    listed = [file for file in workspace.journal.files(strategy) if file.version in usable]
     arms = blueprint.ordered_arms()
     goals = [f"y.{metric.name}" for metric in blueprint.goals()]
     inputs = [f"x.{feature.name}" for feature in blueprint.features]

@@ -1,0 +1,51 @@
+"""The JSON Schema of a blueprint, for editors and forms. Derived from the sections, so that it cannot drift."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from abloop.blueprint.spec import Blueprint
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema, draft 2020-12, each field with its description.
+
+    Example:
+        >>> sorted(json_schema()["required"])
+        ['arms', 'metrics', 'strategy']
+    """
+    (reference,), components = msgspec.json.schema_components([Blueprint], ref_template="#/$defs/{name}")
+    definitions: dict[str, Any] = {name: _described(name, schema) for name, schema in components.items()}
+    definitions["Lifecycle"]["properties"]["ttl"] = {
+        "description": definitions["Lifecycle"]["properties"]["ttl"]["description"],
+        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]$"}],
+        "default": 86_400,
+    }
+    root = definitions.pop(reference["$ref"].rsplit("/", 1)[1])
+    return {"$schema": DIALECT, **root, "title": "abloop blueprint", "$defs": definitions}
+
+
+def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a section's schema with the descriptions that its docstring gives to its fields."""
+    sections = {item.__name__: item for item in _sections(Blueprint)}
+    text = inspect.getdoc(sections[name]) or ""
+    fields = dict(re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)$", text, re.MULTILINE))
+    for field, properties in schema["properties"].items():
+        properties["description"] = " ".join(fields[field].split())
+    return {**schema, "description": text.splitlines()[0]}
+
+
+def _sections(spec: type) -> set[type]:
+    """Return a section and all sections inside it."""
+    found = {spec}
+    for kind in msgspec.inspect.multi_type_info([field.type for field in msgspec.structs.fields(spec)]):
+        inner = kind.item_type if isinstance(kind, msgspec.inspect.VarTupleType) else kind
+        if isinstance(inner, msgspec.inspect.StructType):
+            found |= _sections(inner.cls)
+    return found
