@@ -86,8 +86,9 @@ def _convert(raw: Any) -> Blueprint:
     """Return the values as a blueprint, types checked."""
     try:
         raw = msgspec.to_builtins(raw)
-    except (TypeError, RecursionError) as error:
-        raise BlueprintError(f"a value is not JSON: {error}. Use texts, numbers, lists and mappings") from error
+        msgspec.msgpack.encode(raw)  # as the record of a decision will hold it
+    except (TypeError, RecursionError, OverflowError) as error:
+        raise BlueprintError(f"a value cannot be logged: {error}. Use texts, numbers, lists and mappings") from error
     _check_keys(raw, Blueprint, "")
     lifecycle = raw.get("lifecycle") if isinstance(raw, dict) else None
     if isinstance(lifecycle, dict) and isinstance(lifecycle.get("ttl"), str):

@@ -24,7 +24,7 @@ PLAIN_TAGS = tuple(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("bool", "float", "int", "map", "merge", "null", "seq", "str", "time", "value")
 )
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, float | bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),

@@ -112,6 +112,14 @@ def test_there_are_enough_mistakes() -> None:
     assert len(MISTAKES) >= 40
 
 
+@pytest.mark.parametrize("value", [2**64, object()], ids=["huge", "object"])
+def test_arm_values_must_fit_a_record(value: Any) -> None:
+    """What a decision could not log is refused at registration, not at the first decision."""
+    arms = [{"name": "a"}, {"name": "b", "value": value}]
+    with pytest.raises(BlueprintError, match="cannot be logged"):
+        from_mapping({"strategy": "s", "arms": arms, "metrics": [{"name": "m"}]})
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8, and ten megabytes, are refused at once."""
     (tmp_path / "a").write_bytes(b"\xff\xfe\x00")
@@ -144,7 +152,11 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
         for arm, part in zip(arms, parts, strict=True):
             arm["weight"] = part / sum(parts)
     for arm in arms:
-        arm |= draw(st.fixed_dictionaries({}, optional={"cost": st.floats(-5, 5), "value": st.none() | st.integers()}))
+        arm |= draw(
+            st.fixed_dictionaries(
+                {}, optional={"cost": st.floats(-5, 5), "value": st.none() | st.integers(-(2**63), 2**63)}
+            )
+        )
     metric = st.fixed_dictionaries({}, optional={"value": st.floats(-3, 3), "default": st.none() | st.floats(0, 1)})
     metrics = [{"name": f"m{index}", **draw(metric)} for index in range(draw(st.integers(1, 3)))]
     optional = {
