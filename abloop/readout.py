@@ -129,7 +129,7 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
     srm = srm_weighted(
         sum(units.values()),
         [found.s for found in inverse],
-        [found.ss for found in inverse],
+        [found.squares for found in inverse],
         blueprint.weights(),
     )
     observed = {metric.name: sum(file.observed.get(metric.name, 0) for file in listed) for metric in blueprint.metrics}

@@ -13,6 +13,8 @@ from abloop.validate import one_of, text
 
 Reader = Callable[[Any], FeatureValue]
 Plan = tuple[tuple[str, type | None, Reader], ...]
+MOST_CHARACTERS = 200
+LARGEST = 10**200  # longer whole numbers are no category, and Python refuses to print the longest
 _NUMBERS = (int, float)
 
 
@@ -50,24 +52,36 @@ def read_numeric(value: Any) -> float | None:
         return number if number - number == 0.0 else None
     if value is None or isinstance(value, str | bytes):
         return None
-    item = getattr(value, "item", None)
-    return read_numeric(item()) if callable(item) else None
+    return read_numeric(_unboxed(value))
 
 
 def read_categorical(value: Any) -> str | None:
     """Return text as it is, a whole or decimal number and a boolean as text, anything else as missing.
+
+    Texts are cut at 200 characters.
 
     Example:
         >>> read_categorical("web"), read_categorical(3), read_categorical(None)
         ('web', '3', None)
     """
     if isinstance(value, str):
-        return value[:200]
-    if isinstance(value, bool | int):
-        return str(value)
+        return value[:MOST_CHARACTERS]
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else None
-    return None
+        return repr(float(value)) if math.isfinite(value) else None
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if -LARGEST < value < LARGEST else None
+    return None if value is None or isinstance(value, bytes) else read_categorical(_unboxed(value))
+
+
+def _unboxed(value: Any) -> float | int | str | None:
+    """Return the Python value of a NumPy scalar, or of anything else that boxes one value; None for all others."""
+    try:
+        inner = value.item()
+    except Exception:  # whatever a stranger's object does, it has no single value
+        return None
+    return inner if isinstance(inner, float | int | str) else None
 
 
 _READERS: dict[str, Reader] = {"numeric": read_numeric, "categorical": read_categorical}

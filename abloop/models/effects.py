@@ -70,7 +70,7 @@ class EffectModel:
         arms = len(spec.base)
         if arms < 2 or not all(map(math.isfinite, spec.base)):
             raise ArtefactError(f"effect model has base {spec.base}; allowed: two finite numbers or more")
-        extra = [0] * len(spec.ensembles)
+        takes_arm: dict[int, bool] = {}
         for term in spec.terms:
             if not 0 <= term.ensemble < len(spec.ensembles):
                 raise ArtefactError(f"effect model names ensemble {term.ensemble}; there are {len(spec.ensembles)}")
@@ -78,9 +78,10 @@ class EffectModel:
                 raise ArtefactError(f"effect model weights {term.weights}; allowed: {arms} finite numbers")
             if term.arm is not None and not 0 <= term.arm < arms:
                 raise ArtefactError(f"effect model names arm {term.arm}; there are {arms}")
-            extra[term.ensemble] |= term.arm is not None
+            if takes_arm.setdefault(term.ensemble, term.arm is not None) != (term.arm is not None):
+                raise ArtefactError(f"effect model reads ensemble {term.ensemble} both with and without an arm")
         self._ensembles = [
-            Ensemble(trees, spec.columns + more) for trees, more in zip(spec.ensembles, extra, strict=True)
+            Ensemble(trees, spec.columns + takes_arm.get(index, False)) for index, trees in enumerate(spec.ensembles)
         ]
 
     def row(self, values: Sequence[float]) -> tuple[float, ...]:

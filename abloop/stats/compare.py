@@ -52,7 +52,7 @@ def estimate(sample: Moments, confidence: float = 0.95) -> Estimate:
         The mean; interval ends are NaN below two units.
 
     Example:
-        >>> estimate(Moments(4, 2.0, 4.0, 2.0, 2.0, 4.0)).mean
+        >>> estimate(Moments(4, 2.0, 4.0, 1.0, 0.0, 0.0)).mean
         0.5
     """
     if sample.units < 2:
@@ -76,7 +76,7 @@ def difference(treatment: Moments, control: Moments, confidence: float = 0.95) -
         The difference over the units of both arms; interval ends are NaN below two units an arm.
 
     Example:
-        >>> a, b = Moments(4, 3.0, 4.0, 3.0, 3.0, 4.0), Moments(4, 1.0, 4.0, 1.0, 1.0, 4.0)
+        >>> a, b = Moments(4, 3.0, 4.0, 0.75, 0.0, 0.0), Moments(4, 1.0, 4.0, 0.75, 0.0, 0.0)
         >>> difference(a, b).mean
         0.5
     """

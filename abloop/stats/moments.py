@@ -15,16 +15,19 @@ import msgspec
 class Moments(msgspec.Struct, frozen=True):
     """Sums over units of s (sum of a unit's values) and m (number of its values).
 
+    Second moments are kept around the mean: a metric that is large beside its spread, such as a time stamp,
+    would lose its variance in the difference of two raw sums.
+
     Attributes:
         units: Number of units.
         s: Sum of s.
         m: Sum of m.
-        ss: Sum of s squared.
-        sm: Sum of s times m.
-        mm: Sum of m squared.
+        ss: Sum of (s - mean s) squared.
+        sm: Sum of (s - mean s) (m - mean m).
+        mm: Sum of (m - mean m) squared.
 
     Example:
-        >>> Moments(units=2, s=3.0, m=2.0, ss=5.0, sm=3.0, mm=2.0).mean
+        >>> Moments(units=2, s=3.0, m=2.0, ss=0.5, sm=0.0, mm=0.0).mean
         1.5
     """
 
@@ -36,20 +39,35 @@ class Moments(msgspec.Struct, frozen=True):
     mm: float
 
     def merge(self, other: Moments) -> Moments:
-        """Return the moments of both sets of units; they must be disjoint."""
+        """Return the moments of both sets of units; they must be disjoint.
+
+        Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+        variances", 1979.
+        """
+        if not self.units or not other.units:
+            return other if not self.units else self
+        units = self.units + other.units
+        weight = self.units * other.units / units
+        gap_s = other.s / other.units - self.s / self.units
+        gap_m = other.m / other.units - self.m / self.units
         return Moments(
-            self.units + other.units,
+            units,
             self.s + other.s,
             self.m + other.m,
-            self.ss + other.ss,
-            self.sm + other.sm,
-            self.mm + other.mm,
+            self.ss + other.ss + weight * gap_s * gap_s,
+            self.sm + other.sm + weight * gap_s * gap_m,
+            self.mm + other.mm + weight * gap_m * gap_m,
         )
 
     @property
     def mean(self) -> float:
         """Mean of the values; NaN without any."""
         return self.s / self.m if self.m else math.nan
+
+    @property
+    def squares(self) -> float:
+        """Sum of s squared; 0 without units."""
+        return self.ss + self.s * self.s / self.units if self.units else 0.0
 
     @property
     def variance_of_mean(self) -> float:
@@ -60,8 +78,8 @@ class Moments(msgspec.Struct, frozen=True):
         if self.units < 2 or not self.m:
             return math.nan
         mean = self.mean
-        squares = self.ss - 2 * mean * self.sm + mean * mean * self.mm
-        return max(0.0, squares) * self.units / (self.units - 1) / (self.m * self.m)
+        spread = self.ss - 2 * mean * self.sm + mean * mean * self.mm
+        return max(0.0, spread) * self.units / (self.units - 1) / (self.m * self.m)
 
 
 def moments(sums: list[float], counts: list[float]) -> Moments:
@@ -76,11 +94,13 @@ def moments(sums: list[float], counts: list[float]) -> Moments:
         1.5
     """
     pairs = list(zip(sums, counts, strict=True))
+    units, s, m = len(pairs), math.fsum(sums), math.fsum(counts)
+    around = [(a - s / units, b - m / units) for a, b in pairs]
     return Moments(
-        len(pairs),
-        math.fsum(sums),
-        math.fsum(counts),
-        math.fsum(s * s for s in sums),
-        math.fsum(s * m for s, m in pairs),
-        math.fsum(m * m for m in counts),
+        units,
+        s,
+        m,
+        math.fsum(a * a for a, _ in around),
+        math.fsum(a * b for a, b in around),
+        math.fsum(b * b for _, b in around),
     )

@@ -62,12 +62,12 @@ def reduce(
     traits = traits or {}
     names = [*metrics, *traits]
     for i, name in enumerate(names):
-        sums = f"sum({metrics[name]}) AS s{i}, count({metrics[name]})::DOUBLE AS m{i}" if name in metrics else ""
-        parts.append(sums or f"avg({traits[name]}) AS s{i}, 1.0::DOUBLE AS m{i}")
-        totals.append(
-            f"count(*) FILTER (WHERE m{i} > 0), coalesce(sum(s{i}), 0), coalesce(sum(m{i}), 0), "
-            f"coalesce(sum(s{i} * s{i}), 0), coalesce(sum(s{i} * m{i}), 0), coalesce(sum(m{i} * m{i}), 0)"
-        )
+        each = f"sum({metrics[name]}) AS s{i}, count({metrics[name]})::DOUBLE AS m{i}" if name in metrics else ""
+        parts.append(each or f"avg({traits[name]}) AS s{i}, 1.0::DOUBLE AS m{i}")
+        there = f"FILTER (WHERE m{i} > 0)"
+        second = (f"var_pop(s{i})", f"covar_pop(s{i}, m{i})", f"var_pop(m{i})")
+        sums = (f"count(*) {there}", f"sum(s{i}) {there}", f"sum(m{i}) {there}")
+        totals.append(", ".join([*sums, *(f"count(*) {there} * {moment} {there}" for moment in second)]))
     wanted = f"phase IN ({', '.join(map(literal, phases))})" + f" AND time >= {since!r}"
     query = (  # names and texts are quoted above, numbers are ours: nothing of a user's is taken as SQL
         f"WITH units AS (SELECT unit, {quoted(by)} AS grp, {', '.join(parts)} "  # noqa: S608
@@ -83,7 +83,7 @@ def reduce(
         raise StoreError(f"training table cannot be read: {error}. Restore the file from a backup") from error
     return {
         row[0]: {
-            name: Moments(int(row[1 + 6 * i]), *(float(value) for value in row[2 + 6 * i : 7 + 6 * i]))
+            name: Moments(int(row[1 + 6 * i]), *(float(value or 0.0) for value in row[2 + 6 * i : 7 + 6 * i]))
             for i, name in enumerate(names)
         }
         for row in rows
