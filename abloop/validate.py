@@ -37,7 +37,8 @@ def in_range(
     """
     left, right = "([)]"[0 if open_low else 1], "([)]"[2 if open_high else 3]
     allowed = f"a number in {left}{low:g}, {high:g}{right}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not number or not isinstance(value, int | float):
         raise error(f"{path} is {value!r}; allowed: {allowed}", place=path)
     too_low = value <= low if open_low else value < low
     too_high = value >= high if open_high else value > high

@@ -105,7 +105,7 @@ def _seconds(text: str) -> float:
     """Return the seconds of `90s`, `30m`, `24h`, `7d`."""
     units = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
     number, unit = text.strip()[:-1], text.strip()[-1:]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
+    if unit not in units or not number.isascii() or not number.replace(".", "", 1).isdigit():
         message = f"lifecycle.ttl is {text!r}; allowed: seconds, or a text like '90s', '30m', '24h', '7d'"
         raise BlueprintError(message, place="lifecycle.ttl")
     return float(number) * units[unit]

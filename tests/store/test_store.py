@@ -1,0 +1,225 @@
+"""The database side: idempotent hops, verified texts, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from abloop.blueprint import from_mapping
+from abloop.errors import StoreError, UnknownNameError
+from abloop.records import Decision, Observation, Row, encode
+from abloop.store import parquet, sql
+from abloop.store.catalogue import Catalogue
+from abloop.store.journal import Journal, TableFile
+from abloop.store.reduce import reduce
+from abloop.store.ship import ship
+from abloop.store.spool import Spool
+from abloop.store.sql import Database
+
+BLUEPRINT = {
+    "strategy": "s",
+    "arms": [{"name": "a"}, {"name": "b"}],
+    "metrics": [{"name": "m", "default": None}],
+    "features": [{"name": "x"}, {"name": "c", "type": "categorical"}],
+}
+
+
+def decision(index: int, **changes: object) -> Decision:
+    """Return a decision."""
+    fields = {
+        "decision_id": f"d{index}",
+        "strategy": "s",
+        "version": 1,
+        "unit": f"u{index}",
+        "time": float(index),
+        "features": (None if index % 3 == 0 else float(index), "web" if index % 2 else None),
+        "predictions": (),
+        "arm": "ab"[index % 2],
+        "propensity": 0.5,
+        "phase": "randomise",
+        "decision": "a",
+    }
+    return Decision(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """Return a database."""
+    return Database(f"sqlite:///{tmp_path}/x.db")
+
+
+def test_shipping_is_idempotent(tmp_path: Path, database: Database) -> None:
+    """Shipped twice, or again after dying before the segment was removed, every record is there once."""
+    journal, spool = Journal(database), Spool(tmp_path / "spool", segment_bytes=2_048)
+    for index in range(50):
+        spool.append(encode(decision(index)))
+        spool.append(encode(Observation(f"d{index}", "s", float(index), "m", 1.0)))
+    copies = {path: path.read_bytes() for path in (tmp_path / "spool").iterdir()}
+    assert ship(tmp_path / "spool", journal).records == 100
+    spool.seal()
+    assert ship(tmp_path / "spool", journal).records == 0
+    assert list((tmp_path / "spool").iterdir()) == []
+    for path, payload in copies.items():  # the process died before it removed them
+        path.write_bytes(payload)
+    assert ship(tmp_path / "spool", journal).records == 0
+    backlog = journal.backlog("s")
+    assert (backlog.waiting, backlog.joined, backlog.observations) == (50, 0, 50)
+
+
+def test_what_cannot_be_read_is_counted_and_passed(tmp_path: Path, database: Database) -> None:
+    """A record of an unknown format stops nothing."""
+    spool = Spool(tmp_path / "spool")
+    for payload in (b"\x93\x09\x01\x02", encode(decision(1))):
+        spool.append(payload)
+    spool.seal()
+    shipped = ship(tmp_path / "spool", Journal(database))
+    assert (shipped.records, shipped.refused, shipped.torn_bytes) == (1, 1, 0)
+
+
+def test_the_first_of_two_decisions_counts(database: Database) -> None:
+    """A decision id that comes again changes nothing, before and after it was joined."""
+    journal = Journal(database)
+    journal.ship("one", [(1, decision(1))], 1)
+    journal.ship("two", [(1, decision(1, arm="a", time=0.0))], 1)
+    found, _ = journal.due("s", 1, 10.0, 10)
+    assert [record.arm for record in found] == ["b"]
+    journal.commit(TableFile("f", "s", 1, 1, {}, 0.0), ["d1"], [])
+    journal.ship("three", [(1, decision(1))], 1)
+    assert journal.due("s", 1, 10.0, 10) == ([], [])
+
+
+def test_keys_make_observations_count_once(database: Database) -> None:
+    """Observations with one key are one; without a key each counts."""
+    journal = Journal(database)
+    same = [(index, Observation("d1", "s", 0.0, "m", 1.0, "k")) for index in range(3)]
+    free = [(index, Observation("d1", "s", 0.0, "m", 1.0)) for index in range(10, 12)]
+    journal.ship("one", [(1, decision(1)), *same, *free], 20)
+    journal.ship("two", [(5, Observation("d1", "s", 9.0, "m", 7.0, "k"))], 5)
+    assert len(journal.due("s", 1, 10.0, 10)[1]) == 3
+
+
+def test_only_what_is_due_is_joined_oldest_first(database: Database) -> None:
+    """Decisions come in order of time, with their observations and no others, at most so many."""
+    journal = Journal(database)
+    records = [(index, decision(index)) for index in (5, 3, 9, 1)]
+    journal.ship("one", [*records, *((i + 20, Observation(f"d{i}", "s", 0.0, "m", 1.0)) for i in (3, 9))], 50)
+    found, observations = journal.due("s", 1, 5.0, 2)
+    assert [record.decision_id for record in found] == ["d1", "d3"]
+    assert [observation.decision_id for _, observation in observations] == ["d3"]
+
+
+def test_parquet_round_trip(tmp_path: Path) -> None:
+    """Rows come back with missing values missing; the same rows give the same file name."""
+    blueprint = from_mapping(BLUEPRINT)
+    rows = [Row(decision(i), {"m": None if i % 4 == 0 else float(i)}, frozenset()) for i in range(12)]
+    table = parquet.to_table(rows, blueprint)
+    name = parquet.write(table, tmp_path, "s/…", 1)
+    assert name == parquet.write(table, tmp_path, "s/…", 1)
+    again = parquet.read(parquet.paths(tmp_path, [name]), ["x.x", "x.c", "y.m", "unit", "absent"])
+    assert again["x.x"].to_pylist() == [row.decision.features[0] for row in rows]
+    assert again["x.c"].to_pylist() == [row.decision.features[1] for row in rows]
+    assert again["y.m"].to_pylist() == [row.labels["m"] for row in rows]
+    with pytest.raises(StoreError, match=r"missing.*Restore"):
+        parquet.paths(tmp_path, ["gone.parquet"])
+    (tmp_path / name).write_bytes(b"PAR1 not")
+    with pytest.raises(StoreError, match="damaged"):
+        parquet.read([str(tmp_path / name)], ["unit"])
+    with pytest.raises(StoreError, match="cannot be read"):
+        reduce([str(tmp_path / name)], {"m": '"y.m"'}, phases=["randomise"])
+
+
+def test_reduce_is_pandas(tmp_path: Path) -> None:
+    """Moments by unit equal a recomputation with pandas, several decisions a unit and missing values included."""
+    rng = np.random.default_rng(0)
+    blueprint = from_mapping(BLUEPRINT)
+    rows = [
+        Row(
+            decision(
+                i, unit=f"u{rng.integers(40)}", arm="ab"[rng.integers(2)], phase=("randomise", "holdout")[i % 5 == 0]
+            ),
+            {"m": None if rng.random() < 0.2 else float(rng.normal())},
+            frozenset(),
+        )
+        for i in range(400)
+    ]
+    name = parquet.write(parquet.to_table(rows, blueprint), tmp_path, "s", 1)
+    ours = reduce([str(tmp_path / name)], {"m": '"y.m"'}, phases=["randomise"], traits={"p": "propensity"})
+    frame = pd.DataFrame([(r.decision.unit, r.decision.arm, r.decision.phase, r.labels["m"]) for r in rows])
+    frame.columns = ["unit", "arm", "phase", "m"]
+    frame = frame[frame["phase"] == "randomise"]
+    for arm, part in frame.groupby("arm"):
+        sums = part.groupby("unit")["m"].agg(["sum", "count"])
+        sums = sums[sums["count"] > 0]
+        found = ours[str(arm)]["m"]
+        assert found.units == len(sums)
+        assert (found.s, found.m) == pytest.approx((sums["sum"].sum(), sums["count"].sum()))
+        centred = sums - sums.mean()
+        assert found.squares == pytest.approx((sums["sum"] ** 2).sum())
+        assert found.ss == pytest.approx((centred["sum"] ** 2).sum())
+        assert found.sm == pytest.approx((centred["sum"] * centred["count"]).sum())
+        assert found.mm == pytest.approx((centred["count"] ** 2).sum())
+        assert ours[str(arm)]["p"].s == pytest.approx(0.5 * part["unit"].nunique())
+
+
+def test_names_are_never_sql(tmp_path: Path) -> None:
+    """A metric or arm whose name is SQL is a name."""
+    evil = "m\"; DROP TABLE x; --'"
+    blueprint = from_mapping(BLUEPRINT | {"metrics": [{"name": evil}], "arms": [{"name": evil}, {"name": "b"}]})
+    from abloop.readout import metric_expressions
+
+    row = Row(decision(1, arm=evil), {evil: 2.0}, frozenset())
+    name = parquet.write(parquet.to_table([row], blueprint), tmp_path, evil, 1)
+    found = reduce([str(tmp_path / name)], metric_expressions(blueprint), phases=["randomise"])
+    assert found[evil][evil].s == 2.0
+
+
+def test_altered_blueprints_are_noticed(tmp_path: Path, database: Database) -> None:
+    """A blueprint that was changed in place is not served."""
+    catalogue = Catalogue(database)
+    catalogue.add_blueprint(from_mapping(BLUEPRINT), at=0.0, who="", why="")
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("""UPDATE abloop_blueprints SET body = replace(body, '"x"', '"z"')""")
+    connection.close()
+    with pytest.raises(StoreError, match="altered in place"):
+        catalogue.blueprint("s")
+    with pytest.raises(UnknownNameError, match="'t'"):
+        catalogue.blueprint("t")
+
+
+@pytest.mark.parametrize("kind", ["locked", "corrupt", "folder", "future", "dialect", "driver"])
+def test_a_bad_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Locked, corrupt, missing, newer or unknown: the message names the database, the cause and the fix."""
+    path = tmp_path / "x.db"
+    url, words = f"sqlite:///{path}", [str(path)]
+    monkeypatch.setattr(sql, "BUSY_SECONDS", 0.1)
+    holder = None
+    if kind == "locked":
+        Database(url).close()
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        words.append("close that process")
+    elif kind == "corrupt":
+        path.write_bytes(b"this is not a database, it is a text of some length " * 50)
+        words.append("restore it from a backup")
+    elif kind == "folder":
+        url, words = f"sqlite:///{tmp_path}/none/x.db", ["none/x.db", "make it"]
+    elif kind == "future":
+        database = Database(url)
+        with database.transaction() as connection:
+            connection.execute(sql.schema.update().values(version=99))
+        database.close()
+        words += ["99", "Install the abloop that wrote it"]
+    elif kind == "dialect":
+        url, words = "oracle9://x", ["oracle9://x", "sqlite:///"]
+    else:
+        url, words = "postgresql+psycopg://u:hush@127.0.0.1:1/x?password=hush", ["127.0.0.1:1/x", "server runs"]
+    with pytest.raises(StoreError) as refused:
+        Database(url)
+    assert [word for word in words if word not in str(refused.value)] == []
+    assert "hush" not in str(refused.value)
+    if holder:
+        holder.close()
