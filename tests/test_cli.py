@@ -44,7 +44,7 @@ def test_readout_text_shows_intervals_and_policy(tmp_path: Path, url: str, capsy
     import numpy as np
 
     loop = open_loop(tmp_path)
-    loop.register(two_arms(lifecycle={"ttl": 0}))
+    loop.register(two_arms(lifecycle={"ttl": 1}))
     send_traffic(loop, "checkout", 300, np.random.default_rng(0))
     loop.close()
     assert main(["cycle", "checkout", "--url", url]) == 0

@@ -81,7 +81,7 @@ def _check_numbers(blueprint: Blueprint) -> None:
     validate.in_range("experiment.explore", blueprint.experiment.explore, 0.01, 1)
     validate.in_range("model.folds", blueprint.model.folds, 2, 20)
     validate.in_range("model.repeats", blueprint.model.repeats, 1, 50)
-    validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400)
+    validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400, open_low=True)
     validate.in_range("lifecycle.refit", blueprint.lifecycle.refit, 0, 10)
     validate.in_range("lifecycle.alpha", blueprint.lifecycle.alpha, 0, 0.5, open_low=True, open_high=True)
     if not blueprint.model.learners:

@@ -105,7 +105,7 @@ def test_too_few_units_have_no_interval() -> None:
 def test_hillstrom_effects(shared_data: Path) -> None:
     """Hillstrom's e-mails raise visits by .0766 and .0452, spend by .770 and .424, as published."""
     trial = pd.read_csv(shared_data / "hillstrom" / "hillstrom.csv.gz")
-    arms = dict(trial.groupby("segment"))
+    arms = dict(iter(trial.groupby("segment")))
     control = arms.pop("No E-Mail")
     expected = {"Mens E-Mail": (0.0766, 0.0034, 0.770, 0.145), "Womens E-Mail": (0.0452, 0.0032, 0.424, 0.130)}
     for arm, (visit, visit_error, spend, spend_error) in expected.items():
