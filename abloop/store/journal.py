@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from abloop.errors import StoreError
 from abloop.records import Decision, Observation, decode, encode
 from abloop.store.sql import Database, decisions, files, observations, segments
 
@@ -157,10 +158,17 @@ class Journal:
             file: The file, already on disk.
             joined: Ids of its decisions.
             used: Record keys of the observations of these decisions.
+
+        Raises:
+            StoreError: Another worker joined one of the decisions first; nothing was changed.
         """
         mark = (
             decisions.update()
-            .where(decisions.c.strategy == file.strategy, decisions.c.decision_id == sa.bindparam("joined"))
+            .where(
+                decisions.c.strategy == file.strategy,
+                decisions.c.decision_id == sa.bindparam("joined"),
+                decisions.c.body.is_not(None),
+            )
             .values(body=None)
         )
         drop = observations.delete().where(
@@ -171,8 +179,11 @@ class Journal:
             connection.execute(self._database.insert_new(files).values(**row))
             marks: list[dict[str, Any]] = [{"joined": name} for name in joined]
             drops: list[dict[str, Any]] = [{"used": name} for name in used]
-            if marks:
-                connection.execute(mark, marks)
+            if marks and connection.execute(mark, marks).rowcount != len(marks):
+                raise StoreError(
+                    f"strategy {file.strategy!r}: another worker joined some of these decisions at the same time. "
+                    "Nothing was listed twice; run the cycle again"
+                )
             if drops:
                 connection.execute(drop, drops)
 

@@ -92,6 +92,17 @@ def test_the_first_of_two_decisions_counts(database: Database) -> None:
     assert journal.due("s", 1, 10.0, 10) == ([], [])
 
 
+def test_two_workers_never_list_a_decision_twice(database: Database) -> None:
+    """A file with a decision that another worker has listed already is not listed, and nothing of it counts."""
+    journal = Journal(database)
+    journal.ship("one", [(index, decision(index)) for index in (1, 2, 3)], 3)
+    journal.commit(TableFile("first", "s", 1, 2, {}, 0.0), ["d1", "d2"], [])
+    with pytest.raises(StoreError, match="another worker"):
+        journal.commit(TableFile("second", "s", 1, 2, {}, 0.0), ["d2", "d3"], [])
+    assert [file.name for file in journal.files("s")] == ["first"]
+    assert [record.decision_id for record in journal.due("s", 1, 10.0, 10)[0]] == ["d3"]
+
+
 def test_keys_make_observations_count_once(database: Database) -> None:
     """Observations with one key are one; without a key each counts."""
     journal = Journal(database)
