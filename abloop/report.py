@@ -14,7 +14,7 @@ from abloop.stats.compare import Estimate
 if TYPE_CHECKING:
     from abloop.offline import Cycle
     from abloop.rollout.versions import Version
-    from abloop.simulate.replay import Replay
+    from abloop.simulate.replay import Heldout, Replay
 
 WIDTH = 100
 
@@ -178,14 +178,13 @@ def replay_text(replay: Replay) -> str:
         ]
         parts.append(table(["effect of", "slope", "95 % interval", "units differ"], rows))
     if replay.heldout:
-        parts += ["3. What happened on the units it never saw\n", _heldout_text(replay)]
+        parts += ["3. What happened on the units it never saw\n", _heldout_text(replay, replay.heldout)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + f"\n\n{replay.seconds:g} s"
 
 
-def _heldout_text(replay: Replay) -> str:
+def _heldout_text(replay: Replay, heldout: Heldout) -> str:
     """Return the held-out comparison, and what ignoring the gate would have cost."""
-    heldout, verdict = replay.heldout, replay.verdict
-    assert heldout is not None  # noqa: S101  # the caller asked
+    verdict = replay.verdict
     ways = [
         ("best arm for each unit", heldout.policy, "policy"),
         (f"{verdict.arm!r} for all", heldout.best_arm, "best_arm"),

@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# A busy machine is no failure; where a change is judged, the same examples are drawn each time.
+settings.register_profile("abloop", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("abloop")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a test run share the cores already
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -44,6 +44,7 @@ class Encoder:
 
     def row(self, values: Sequence[FeatureValue]) -> list[float]:
         """Return the model input of one decision, length d, NaN where missing or unseen."""
+        # A numeric column holds numbers and a categorical one texts, which the types of a mixed row cannot say.
         return [
             (NAN if value is None else value) if codes is None else codes.get(value, NAN)  # type: ignore[misc, arg-type]
             for codes, value in zip(self._codes, values, strict=True)

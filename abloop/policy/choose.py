@@ -29,7 +29,7 @@ def best_arm(effects: Sequence[float], costs: Sequence[float]) -> int:
     return best
 
 
-def best_arms(effects: NDArray[np.float64], costs: Sequence[float]) -> NDArray[np.intp]:
+def best_arms(effects: NDArray[np.float64], costs: Sequence[float] | NDArray[np.float64]) -> NDArray[np.intp]:
     """Return `best_arm` of each row.
 
     Args:

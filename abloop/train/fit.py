@@ -114,4 +114,4 @@ def _centred(effects: Frame, folds: NDArray[np.intp]) -> Frame:
 
 def _chosen(net: Frame, effects: Frame, costs: Frame) -> Frame:
     """Return each row's score of the arm with the best predicted effect, shape (n,)."""
-    return net[np.arange(len(net)), best_arms(effects, costs)]  # type: ignore[arg-type]
+    return net[np.arange(len(net)), best_arms(effects, costs)]
