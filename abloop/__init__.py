@@ -15,11 +15,23 @@ Product code needs no more. The cold path is `from abloop import offline`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from abloop.blueprint import Arm, Blueprint, Experiment, Lifecycle, Metric, Model, load
+from abloop.blueprint import (
+    Arm,
+    Blueprint,
+    Experiment,
+    Label,
+    Lifecycle,
+    Metric,
+    Model,
+    Policy,
+    Space,
+    Weight,
+    load,
+)
 from abloop.errors import (
     AbloopError,
     ArtefactError,
@@ -29,11 +41,12 @@ from abloop.errors import (
     StoreError,
     UnknownNameError,
 )
-from abloop.features.spec import Feature
+from abloop.features.spec import Feature, Group
 from abloop.ids import new_decision_id
 from abloop.readout import readout
 
 if TYPE_CHECKING:
+    from abloop.explanation import Explanation
     from abloop.loop import Loop
 
 __version__ = "0.1.0"
@@ -46,13 +59,19 @@ __all__ = [
     "DataError",
     "Experiment",
     "Feature",
+    "Group",
+    "Label",
     "Lifecycle",
     "Metric",
     "MissingExtraError",
     "Model",
+    "Policy",
+    "Space",
     "StoreError",
     "UnknownNameError",
+    "Weight",
     "connect",
+    "explain",
     "load",
     "new_decision_id",
     "readout",
@@ -63,6 +82,8 @@ def connect(
     url: str = "sqlite:///abloop.db",
     directory: str | Path | None = None,
     *,
+    sources: Mapping[str, str | Callable[[str], Mapping[str, Any]]] | None = None,
+    redis: str = "",
     clock: Callable[[], float] = time.time,
 ) -> Loop:
     """Open an installation; SQLite files and tables are made if they are not there.
@@ -70,6 +91,9 @@ def connect(
     Args:
         url: SQLAlchemy URL: `sqlite:///file.db` or `postgresql+psycopg://user:password@host/name`.
         directory: Where spool and training tables go; beside an SQLite file by default.
+        sources: Where feature groups are fetched from, by the name that blueprints use: a database URL, or a
+            function of the entity's id that returns its values.
+        redis: URL of a Redis in which processes share fetched features, e.g. `redis://localhost:6379/0`.
         clock: Gives seconds since 1970; for tests and replays.
 
     Returns:
@@ -85,4 +109,13 @@ def connect(
     """
     from abloop.loop import Loop  # here, so that `import abloop` loads no database library
 
-    return Loop(url, directory, clock)
+    return Loop(url, directory, clock, sources=sources, redis=redis)
+
+
+def explain(loop: Loop, decision_id: str, strategy: str = "") -> Explanation:
+    """Return why a decision was what it was, computed again from its record; see `abloop.explanation.explain`."""
+    from abloop.explanation import (
+        explain as explain_decision,
+    )  # here, so that `import abloop` loads no database library
+
+    return explain_decision(loop, decision_id, strategy)

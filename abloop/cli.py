@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from abloop.errors import AbloopError, MissingExtraError, StoreError
+from abloop.errors import AbloopError, DataError, MissingExtraError, StoreError
 from abloop.ids import user
 
 if TYPE_CHECKING:
@@ -86,6 +86,17 @@ def _parser() -> argparse.ArgumentParser:
     history = add("history", _history, "Print a strategy's versions: who, when, why, and what changed.")
     history.add_argument("strategy", help="its name")
     add_url(history)
+    compare = add("compare", _compare, "Let versions decide side by side, or print how they do.")
+    compare.add_argument("strategy", help="its name")
+    compare.add_argument("versions", type=int, nargs="*", help="two or more versions; none prints the readout")
+    compare.add_argument("--shares", default="", help="share of units of each, separated by commas (default: equal)")
+    compare.add_argument("--stop", action="store_true", help="end the comparison")
+    compare.add_argument("--why", default="", help="why")
+    add_url(compare)
+    explain = add("explain", _explain, "Print why a decision was what it was.")
+    explain.add_argument("decision_id", help="its id")
+    explain.add_argument("--strategy", default="", help="needed only where several have a decision of this id")
+    add_url(explain)
     rollback = add("rollback", _rollback, "Serve an earlier version again.")
     rollback.add_argument("strategy", help="its name")
     rollback.add_argument("version", type=int, help="the version to serve")
@@ -150,7 +161,7 @@ def _withdraw(options: argparse.Namespace) -> int:
 
     with closing(_open(options)) as loop:
         serving = withdraw(loop, loop.catalogue.serving(options.strategy), who=user(), why=options.why)
-    _print(options, msgspec.to_builtins(serving), lambda: f"{serving.strategy} is randomised again.")
+    _print(options, msgspec.to_builtins(serving), lambda: f"{serving.strategy}: phase {serving.phase} again.")
     return 0
 
 
@@ -169,6 +180,43 @@ def _history(options: argparse.Namespace) -> int:
     with closing(_open(options)) as loop:
         found = versions(loop, options.strategy)
     _print(options, {"versions": msgspec.to_builtins(found)}, lambda: versions_text(found))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from abloop.compare import compare, read_comparison, stop_comparing
+    from abloop.report import comparison_text
+
+    with closing(_open(options)) as loop:
+        if options.versions:
+            shares = _numbers(options.shares) or None
+            begun = compare(loop, options.strategy, options.versions, shares=shares, who=user(), why=options.why)
+            named = ", ".join(f"{entry.version} ({entry.share:.0%}, {entry.phase})" for entry in begun.entries)
+            _print(options, msgspec.to_builtins(begun), lambda: f"{options.strategy} compares versions {named}.")
+            return 0
+        if options.stop:
+            stop_comparing(loop, options.strategy, who=user(), why=options.why)
+            _print(options, {"strategy": options.strategy}, lambda: f"{options.strategy} compares nothing any more.")
+            return 0
+        result = read_comparison(loop, options.strategy)
+    _print(options, result.to_dict(), lambda: comparison_text(result))
+    return 0
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise DataError(f"--shares is {text!r}; allowed: numbers separated by commas, e.g. 0.5,0.5") from error
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from abloop.explanation import explain
+    from abloop.report import explanation_text
+
+    with closing(_open(options)) as loop:
+        result = explain(loop, options.decision_id, options.strategy)
+    _print(options, result.to_dict(), lambda: explanation_text(result))
     return 0
 
 

@@ -15,11 +15,15 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint import Blueprint, from_mapping
-from abloop.features.encode import Encoder
 from abloop.ids import user
-from abloop.models.effects import EffectModel
-from abloop.online import Snapshot, Strategy
+from abloop.online import Strategy
+from abloop.snapshot import Snapshot, Split, load_snapshot
 from abloop.store.catalogue import Serving
+from abloop.store.comparisons import Comparison
+from abloop.store.feed import GroupFeed
+from abloop.store.online import OnlineStore
+from abloop.store.shared import Shared
+from abloop.store.sources import Source
 from abloop.store.workspace import Clock, Workspace
 
 log = logging.getLogger("abloop")
@@ -34,10 +38,15 @@ class Loop(Workspace):
         url: SQLAlchemy URL of SQLite or Postgres.
         directory: Where spool and training tables go; beside an SQLite file by default.
         clock: Gives seconds since 1970.
+        sources: Where feature groups are fetched from: name to database URL or Python function.
+        redis: URL of a Redis in which processes share fetched features; none where empty.
         refresh_seconds: How often the background thread looks for something else to serve.
 
     Raises:
         StoreError: Database or directory cannot be used.
+
+    Attributes:
+        features: The online store of this process: `features.stats()` tells hit rate and age by group.
     """
 
     def __init__(
@@ -46,10 +55,17 @@ class Loop(Workspace):
         directory: str | Path | None = None,
         clock: Clock = time.time,
         refresh_seconds: float = REFRESH_SECONDS,
+        *,
+        sources: Mapping[str, Source] | None = None,
+        redis: str = "",
     ) -> None:
         """Open the workspace."""
         super().__init__(url, directory, clock)
+        self.features = OnlineStore(clock, shared=Shared(redis) if redis else None)
+        self._sources = dict(sources or {})
+        self._feeds: dict[tuple[str, int], GroupFeed] = {}
         self._strategies: dict[str, Strategy] = {}
+        self._served: dict[str, tuple[Serving, Comparison | None]] = {}
         self._every = refresh_seconds
         self._refresher: threading.Thread | None = None
         self._closed = threading.Event()
@@ -84,7 +100,8 @@ class Loop(Workspace):
             StoreError: The database cannot be read.
         """
         if name not in self._strategies:
-            self._strategies[name] = Strategy(self._snapshot(self.catalogue.serving(name)), self)
+            serving, comparison = self.catalogue.serving(name), self.comparisons.current().get(name)
+            self._strategies[name] = Strategy(self._compile(serving, comparison), self)
         self._watch()
         return self._strategies[name]
 
@@ -96,23 +113,37 @@ class Loop(Workspace):
         """
         if not self._strategies:
             return
+        compared = self.comparisons.current()
         for name, serving in self.catalogue.servings().items():
             strategy = self._strategies.get(name)
-            if strategy and strategy.snapshot.serving != serving:
-                strategy.snapshot = self._snapshot(serving)
+            if strategy and self._served.get(name) != (serving, compared.get(name)):
+                strategy.snapshot = self._compile(serving, compared.get(name))
 
     def close(self) -> None:
         """Seal the spool, stop the background thread, close the database."""
         self._closed.set()
+        self.features.close()
         super().close()
 
-    def _snapshot(self, serving: Serving) -> Snapshot:
-        """Compile what is served."""
-        _, blueprint = self.catalogue.blueprint(serving.strategy, serving.version)
-        if not serving.release:
-            return Snapshot(serving, blueprint)
-        artefact = self.catalogue.artefact(serving.release)
-        return Snapshot(serving, blueprint, Encoder(artefact.columns), EffectModel(artefact.effects))
+    def _compile(self, serving: Serving, comparison: Comparison | None) -> Snapshot:
+        """Compile what is served, and what it is compared with."""
+        split = None
+        if comparison is not None:
+            name = serving.strategy
+            rivals = [Serving(name, entry.version, entry.phase, entry.release) for entry in comparison.entries]
+            shares = [entry.share for entry in comparison.entries]
+            split = Split(f"{name}:compare:{comparison.id}", [self._snapshot(rival) for rival in rivals], shares)
+        snapshot = self._snapshot(serving, split)
+        self._served[serving.strategy] = (serving, comparison)
+        return snapshot
+
+    def _snapshot(self, serving: Serving, split: Split | None = None) -> Snapshot:
+        """Compile one version, with the feed of its feature groups; refits share the feed."""
+        key = serving.strategy, serving.version
+        _, blueprint = self.catalogue.blueprint(*key)
+        if blueprint.groups and key not in self._feeds:
+            self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self._sources)
+        return load_snapshot(self, serving, self._feeds.get(key), split)
 
     def _watch(self) -> None:
         """Start the background thread if there is none."""

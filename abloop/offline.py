@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 
 from abloop import join as joining
+from abloop.blueprint.policy import Policy
+from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.gate import judge
 from abloop.evaluate.verdict import FEWEST_UNITS, Verdict, refuse
 from abloop.models.artefact import Artefact
@@ -22,8 +24,10 @@ from abloop.store.catalogue import Serving
 from abloop.store.journal import TableFile
 from abloop.store.ship import Shipped, ship
 from abloop.store.workspace import Workspace
-from abloop.train.fit import Progress, constant_release, cross_fit, fit_release
+from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
+from abloop.train.labels import label_losses
+from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable, load_table
 
 __all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "switch"]
@@ -142,9 +146,15 @@ def gate(
         StoreError: Database or table cannot be used.
     """
     table, seen = load_table(workspace, strategy), readout(workspace, strategy)
-    reason = _cannot_judge(table, seen)
+    reason = _cannot_judge(table, seen) if table.blueprint.is_choice else _cannot_predict(table)
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
+    elif not table.blueprint.is_choice:
+        losses = label_losses(table, Policy(table.blueprint).labels, progress)
+        verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
+        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
+        candidate = fit_release(table, verdict.learner)
+        judged = Judged(verdict, candidate, candidate if verdict.verdict == "personalise" else None)
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = msgspec.structs.replace(verdict, rows=seen.rows)
@@ -206,4 +216,31 @@ def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
         return seen.notes[0]
     if np.ptp(table.sample.outcome) == 0.0:
         return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
+    return ""
+
+
+def _cannot_predict(table: TrainingTable) -> str:
+    """Return why no label can be predicted from the table, or an empty text."""
+    strategy, policy = table.blueprint.strategy, Policy(table.blueprint)
+    if not policy.labels:
+        return (
+            "The policy is a rule that predicts nothing: it serves, and its explore share compares it with the default."
+        )
+    if not len(table.sample.arm):
+        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
+    for name in policy.labels:
+        values = table.labels[name]
+        known = ~np.isnan(values)
+        units = len(np.unique(table.groups[known]))
+        if name in table.unobserved:
+            return (
+                f"Label {name!r} was never logged, so there is nothing to learn from. Log it: "
+                f"loop.strategy({strategy!r}).log_observations(decision_id, {{{name!r}: value}})."
+            )
+        if units < FEWEST_UNITS:
+            return f"Label {name!r} needs {FEWEST_UNITS} units before it is predicted; it has {units:,}. Wait."
+        if np.ptp(values[known]) == 0.0:
+            return f"Label {name!r} is {values[known][0]:g} on every row: it never varies, so nothing can predict it."
+    if not table.has_features:
+        return "No feature has a value, so nothing can be predicted. Add features to the blueprint, and pass them."
     return ""

@@ -10,124 +10,17 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Sized
 from time import perf_counter_ns
 from typing import Any
 
-from abloop.assign.experiment import Assignment
-from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, DataError
-from abloop.features.encode import Encoder
-from abloop.features.spec import read, readers
-from abloop.models.effects import EffectModel
-from abloop.policy.choose import best_arm
-from abloop.policy.explore import mixed_propensity
-from abloop.records import Decision, Observation, Phase, encode
-from abloop.store.catalogue import Serving
+from abloop.records import Decision, Observation, encode
+from abloop.snapshot import NOTHING, Snapshot, arrange, decide, placed
 from abloop.store.workspace import Workspace
 
 log = logging.getLogger("abloop")
 COMPLAIN_SECONDS = 60.0
-
-
-class Snapshot:
-    """All that is needed to decide for one strategy, swapped whole.
-
-    Args:
-        serving: What is served.
-        blueprint: The served version.
-        encoder: How the release encodes features; None while everything is randomised.
-        effects: The release; None while everything is randomised.
-    """
-
-    def __init__(
-        self,
-        serving: Serving,
-        blueprint: Blueprint,
-        encoder: Encoder | None = None,
-        effects: EffectModel | None = None,
-    ) -> None:
-        """Compile the blueprint for deciding."""
-        arms, trial = blueprint.ordered_arms(), blueprint.experiment
-        self.serving = serving
-        self.strategy = blueprint.strategy
-        self.version = serving.version
-        self.unit_key = blueprint.unit
-        self.metrics = frozenset(metric.name for metric in blueprint.metrics)
-        self.names = tuple(arm.name for arm in arms)
-        self.values = blueprint.values()
-        self.costs = tuple(arm.cost for arm in arms)
-        self.default = self.values[0] if blueprint.default is None else blueprint.default
-        self.explore = trial.explore
-        self.features = readers(blueprint.features)
-        self.assignment = Assignment(
-            blueprint.salt(), blueprint.weights(), holdout=trial.holdout, explore=trial.explore
-        )
-        self.weights = self.assignment.weights
-        self.encoder, self.effects = encoder, effects
-
-
-def decide(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now: float, started: int) -> Decision:
-    """Return the decision for a context. Pure: no clock, no storage, no randomness but the unit's hash.
-
-    Args:
-        snapshot: What is served.
-        decision_id: Id of the decision.
-        context: The application context.
-        now: Seconds since 1970.
-        started: `time.perf_counter_ns()` when the call came in.
-
-    Raises:
-        DataError: The context has no usable unit, or the decision id is not text.
-    """
-    unit = context.get(snapshot.unit_key)
-    if type(unit) is not str:
-        unit = _unit_text(unit, snapshot)
-    if type(decision_id) is not str or not decision_id:
-        raise DataError(f"decision_id is {decision_id!r}; allowed: a text, e.g. from abloop.new_decision_id()")
-    features = read(snapshot.features, context)
-    assignment, weights = snapshot.assignment, snapshot.weights
-    predictions: tuple[float, ...] = ()
-    phase: Phase = "randomise"
-    if assignment.has_holdout and assignment.held_out(unit):
-        phase, arm, propensity = "holdout", 0, 1.0
-    elif snapshot.effects is None or snapshot.encoder is None:
-        arm = assignment.arm(unit)
-        propensity = weights[arm]
-    else:
-        predictions = snapshot.effects.row(snapshot.encoder.row(features))
-        chosen = best_arm(predictions, snapshot.costs)
-        explores = assignment.explores(unit)
-        phase, arm = ("explore", assignment.arm(unit)) if explores else (snapshot.serving.phase, chosen)
-        propensity = mixed_propensity(weights, snapshot.explore, chosen, arm)
-    return Decision(
-        decision_id,
-        snapshot.strategy,
-        snapshot.version,
-        unit,
-        now,
-        features,
-        predictions,
-        snapshot.names[arm],
-        propensity,
-        phase,
-        snapshot.values[arm],
-        snapshot.serving.release,
-        perf_counter_ns() - started,
-    )
-
-
-def _unit_text(unit: object, snapshot: Snapshot) -> str:
-    """Return a whole number as text; refuse anything else that is no text."""
-    if isinstance(unit, str):
-        return str(unit)
-    if isinstance(unit, int) and not isinstance(unit, bool):
-        return str(unit)
-    came = "is missing" if unit is None else f"is {unit!r:.80}"
-    raise DataError(
-        f"strategy {snapshot.strategy!r}: context[{snapshot.unit_key!r}] {came}; allowed: a text or a whole number. "
-        f"Pass it: get_decision(decision_id, {{{snapshot.unit_key!r}: ...}})"
-    )
 
 
 class Strategy:
@@ -144,6 +37,7 @@ class Strategy:
     def __init__(self, snapshot: Snapshot, workspace: Workspace) -> None:
         """Keep the snapshot; `Loop` swaps it."""
         self.snapshot = snapshot
+        self._spool = workspace.spool
         self._clock = workspace.clock
         self._append = workspace.spool.append
         self.errors = 0
@@ -178,12 +72,63 @@ class Strategy:
         started = perf_counter_ns()
         snapshot = self.snapshot
         try:
-            decision = decide(snapshot, decision_id, application_context, self._clock(), started)
+            if snapshot.split is not None:
+                snapshot = snapshot.split.pick(application_context)
+            if snapshot.feed is None:
+                decision = decide(snapshot, decision_id, application_context, self._clock(), started)
+            else:
+                now = self._clock()
+                fetched = snapshot.feed.fetch(application_context, now)
+                decision = decide(snapshot, decision_id, application_context, now, started, fetched)
+                snapshot.feed.decided(decision_id, fetched.entities)
             self._append(encode(decision))
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return snapshot.default
         return decision.decision
+
+    def get_ranking(self, decision_id: str, contexts: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the order of a list, best first, after its records are safe.
+
+        Every context is a decision of its own with the id `DECISION_ID/INDEX`: log what happened to the third of
+        the list with `log_observations(f"{decision_id}/2", ...)`. What was decided is its position, from 0, and
+        its score. The default, before there is anything to order by, is the order that was given.
+
+        Args:
+            decision_id: Names the whole list.
+            contexts: One application context for each item, each with the unit, n of them.
+
+        Returns:
+            Indices of `contexts` in their new order, length n. It never raises.
+
+        Example:
+            >>> import abloop, tempfile
+            >>> loop = abloop.connect(f"sqlite:///{tempfile.mkdtemp()}/demo.db")
+            >>> raw = {"strategy": "feed", "space": {"type": "ordering"}, "metrics": [{"name": "click"}]}
+            >>> raw |= {"features": [{"name": "age"}], "policy": {"formula": "-age"}, "experiment": {"explore": 0.01}}
+            >>> _ = loop.register(raw)
+            >>> loop.strategy("feed").get_ranking("d1", [{"user_id": "u", "age": age} for age in (3, 1, 2)])
+            [1, 2, 0]
+            >>> loop.close()
+        """
+        started = perf_counter_ns()
+        snapshot = self.snapshot
+        try:
+            if snapshot.split is not None and contexts:
+                snapshot = snapshot.split.pick(contexts[0])
+            now, found = self._clock(), []
+            for index, context in enumerate(contexts):
+                fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
+                found.append(decide(snapshot, f"{decision_id}/{index}", context, now, started, fetched))
+                if snapshot.feed is not None:
+                    snapshot.feed.decided(found[-1].decision_id, fetched.entities)
+            order = arrange(found)
+            for decision in placed(found, order):
+                self._append(encode(decision))
+        except Exception as error:  # law 1: product code never sees an exception
+            self._complain(error)
+            return list(range(len(contexts) if isinstance(contexts, Sized) else 0))
+        return order
 
     def log_observations(self, decision_id: str, observations: Mapping[str, float], *, key: str = "") -> None:
         """Log what happened after a decision. It never raises.
@@ -202,7 +147,8 @@ class Strategy:
             >>> loop.close()
         """
         try:
-            now, strategy, known = self._clock(), self.snapshot.strategy, self.snapshot.metrics
+            snapshot = self.snapshot
+            now, strategy, known = self._clock(), snapshot.strategy, snapshot.metrics
             for name, value in observations.items():
                 number = float(value)
                 if name not in known or not math.isfinite(number) or type(decision_id) is not str:
@@ -211,6 +157,8 @@ class Strategy:
                         f"allowed: finite numbers under {', '.join(sorted(known))}"
                     )
                 self._append(encode(Observation(decision_id, strategy, now, name, number, key)))
+                for feed in snapshot.feeds:
+                    feed.observed(decision_id, name, number, now, self._spool.where())
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
 

@@ -139,7 +139,7 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
         chosen = reduce(files, expressions, phases=CHOSEN, by="phase", since=since)
         explored = reduce(files, expressions, phases=("explore",), since=since)
         policy = _compare_policy(serving.phase, chosen, explored, names)
-    metrics = tuple(_compare_arms(metric, role, sums, names) for metric, role in _shown(blueprint))
+    metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in shown(blueprint))
     expected = [found.units * sum(units.values()) / found.s if found.s else 0.0 for found in inverse]
     notes = _notes(strategy, units, expected, srm, observed, rows)
     return Readout(strategy, version, serving.phase, rows, waiting, units, srm, metrics, policy, notes)
@@ -160,7 +160,7 @@ def metric_expressions(blueprint: Blueprint) -> dict[str, str]:
     from abloop.store.reduce import literal, quoted
 
     worth = " + ".join(f"{quoted('y.' + metric.name)} * {metric.value!r}" for metric in blueprint.goals())
-    costs = " ".join(f"WHEN {literal(arm.name)} THEN {arm.cost!r}" for arm in blueprint.arms)
+    costs = " ".join(f"WHEN {literal(arm.name)} THEN {arm.cost!r}" for arm in blueprint.ordered_arms())
     net = {NET_VALUE: f"{worth} - CASE arm {costs} END"}
     return net | {metric.name: quoted(f"y.{metric.name}") for metric in blueprint.metrics}
 
@@ -172,7 +172,7 @@ def _waiting(count: int, blueprint: Blueprint) -> str:
     return f"{count:,} decisions wait for their TTL of {blueprint.lifecycle.ttl:g} s to end"
 
 
-def _shown(blueprint: Blueprint) -> list[tuple[str, str]]:
+def shown(blueprint: Blueprint) -> list[tuple[str, str]]:
     """Return name and role of what a readout shows."""
     goals, named = blueprint.goals(), [(metric.name, str(metric.role)) for metric in blueprint.metrics]
     plain = len(goals) == 1 and goals[0].value == 1.0 and not any(arm.cost for arm in blueprint.arms)
@@ -190,7 +190,7 @@ def inverse_propensity(blueprint: Blueprint) -> str:
     return f"1.0 / CASE phase WHEN 'explore' THEN CASE arm {weights} END ELSE propensity END"
 
 
-def _compare_arms(metric: str, role: str, sums: dict[str, dict[str, Moments]], names: Sequence[str]) -> MetricResult:
+def compare_arms(metric: str, role: str, sums: dict[str, dict[str, Moments]], names: Sequence[str]) -> MetricResult:
     """Return one metric over all arms, each against control."""
     found = [sums[name][metric] if name in sums else NOBODY for name in names]
     control, results = found[0], [ArmResult(names[0], estimate(found[0]))]

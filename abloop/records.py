@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-Phase = Literal["randomise", "personalise", "explore", "holdout", "ship"]
-FeatureType = Literal["numeric", "categorical"]
-FeatureValue = float | str | None
+Phase = Literal["randomise", "personalise", "explore", "holdout", "ship", "default"]
+FeatureType = Literal["numeric", "categorical", "time", "sparse", "embedding"]
+ColumnType = Literal["numeric", "categorical", "sparse", "embedding", "standardise", "target"]
+FeatureValue = float | str | dict[str, float] | tuple[float, ...] | None
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -24,14 +25,18 @@ class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
         version: Blueprint version that decided, from 1.
         unit: What was randomised, as text.
         time: Seconds since 1970, UTC.
-        features: Feature values in the order of the blueprint; None where missing.
-        predictions: Predicted effect of each arm against control, in value; empty without a model.
+        features: Values of the features that were read or fetched, in the order of the blueprint; None where missing.
+        predictions: What the release predicted, in the order of its outputs: the effect of each arm against
+            control, in value, then the labels; empty without a model.
         arm: Name of the arm that was drawn.
         propensity: Probability with which this arm was drawn, in (0, 1].
-        phase: `randomise`, `personalise`, `explore`, `holdout` or `ship` (one arm for everybody).
+        phase: `randomise`, `personalise`, `explore`, `holdout`, `ship` (one arm for everybody) or `default`
+            (nothing to decide with yet).
         decision: What the product was given.
         release: Hash of the model that served; empty without a model.
         latency: Nanoseconds spent deciding.
+        entities: Id of the entity of each feature group, as text; empty where the context had none.
+        ages: Seconds since the values of each feature group were fetched; None where they are missing.
     """
 
     decision_id: str
@@ -47,6 +52,8 @@ class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     decision: Any
     release: str = ""
     latency: int = 0
+    entities: tuple[str, ...] = ()
+    ages: tuple[float | None, ...] = ()
 
 
 class Observation(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -89,12 +96,17 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         name: The feature.
         type: Its type.
-        levels: Known categories, most frequent first, at most 255; empty for numeric features.
+        levels: Known categories or sparse keys, most frequent first, at most 255; empty for others.
+        numbers: What was learned of it: mean and deviation of a standardised feature; mean outcome of each level
+            and of all rows, of a target-encoded one.
+        width: Number of model inputs it becomes.
     """
 
     name: str
-    type: FeatureType
+    type: ColumnType
     levels: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = ()
+    width: int = 1
 
 
 Record = Decision | Observation

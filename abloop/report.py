@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from abloop.readout import MetricResult, Readout
+from abloop.records import FeatureValue
 from abloop.stats.compare import Estimate
 
 if TYPE_CHECKING:
+    from abloop.compare import VersionsReadout
+    from abloop.explanation import Explanation
     from abloop.offline import Cycle
     from abloop.rollout.versions import Version
     from abloop.simulate.replay import Heldout, Replay
@@ -156,6 +159,43 @@ def versions_text(versions: Sequence[Version]) -> str:
         lines += [f"    {change.path}: {change.before!r} -> {change.after!r}" for change in version.changes]
         parts.append("\n".join(lines))
     return "\n".join(parts)
+
+
+def comparison_text(readout: VersionsReadout) -> str:
+    """Return a comparison of versions as tables, each version against the first."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in readout.units.items())
+    began = datetime.fromtimestamp(readout.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    state = "running" if readout.running else "ended"
+    head = f"{readout.strategy}, versions compared since {began} ({state}). "
+    head += f"Units with complete rows: {counts}; sample ratio p = {readout.srm:.3g}."
+    return "\n\n".join([paragraph(head), *(_metric_text(metric) for metric in readout.metrics)])
+
+
+def explanation_text(found: Explanation) -> str:
+    """Return why a decision was what it was."""
+    record = found.decision
+    at = datetime.fromtimestamp(record.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    head = f"Decision {record.decision_id} of {record.strategy}, version {record.version}, {at}: {record.decision!r}."
+    parts = [paragraph(head), paragraph(found.reason)]
+    if found.features:
+        rows = [
+            [feature.name, _shown(feature.value), feature.source, "" if feature.age is None else f"{feature.age:.3g} s"]
+            for feature in found.features
+        ]
+        parts.append(table(["feature", "value", "from", "age"], rows))
+    if found.predictions:
+        rows = [[name, f"{value:.6g}"] for name, value in found.predictions.items()]
+        parts.append(table([f"predicted by release {record.release[:12]}", "value"], rows))
+    if found.formula:
+        parts.append(f"formula   {found.formula}\n        = {found.filled}")
+    again = "Computed again from its record: the same to the last bit."
+    parts.append(again if found.repeated else "Computed again from its record, it differs: it was drawn elsewhere.")
+    return "\n\n".join(parts)
+
+
+def _shown(value: FeatureValue) -> str:
+    """Return a feature's value, long ones cut."""
+    return "missing" if value is None else textwrap.shorten(repr(value), 40, placeholder=" ...")
 
 
 def replay_text(replay: Replay) -> str:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from abloop.assign.hashing import draw, hash64, prefix, threshold
+from abloop.assign.hashing import SIZE, draw, hash64, prefix, threshold
 
 
 class Assignment:
@@ -34,6 +34,7 @@ class Assignment:
         "_explore_below",
         "_holdout",
         "_holdout_below",
+        "_policy",
         "has_holdout",
         "weights",
     )
@@ -44,6 +45,7 @@ class Assignment:
         self._arm = prefix(salt, "arm")
         self._explore = prefix(salt, "explore")
         self._holdout = prefix(salt, "holdout")
+        self._policy = prefix(salt, "policy")
         self._explore_below = threshold(explore)
         self._holdout_below = threshold(holdout)
         self.has_holdout = holdout > 0
@@ -64,3 +66,18 @@ class Assignment:
     def explores(self, unit: str) -> bool:
         """Return whether the unit stays randomised while others are personalised."""
         return draw(self._explore, unit) < self._explore_below
+
+    def pick(self, unit: str, shares: Sequence[float]) -> int:
+        """Return the arm that a random policy draws for the unit.
+
+        Args:
+            unit: The unit.
+            shares: Probability of each arm, shape (k,), sums to one.
+        """
+        point, total, last = draw(self._policy, unit) / SIZE, 0.0, 0
+        for arm, share in enumerate(shares):
+            total += share
+            if point < total:
+                return arm
+            last = arm if share > 0.0 else last
+        return last  # the shares sum to a little less than one

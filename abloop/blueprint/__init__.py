@@ -8,16 +8,33 @@ is enough; everything else has a default. Python objects, YAML and JSON are one 
 them, `to_json` writes the canonical text, and two blueprints are equal when their hashes are.
 """
 
-from abloop.blueprint.spec import Arm, Blueprint, Experiment, Lifecycle, Metric, Model
+from abloop.blueprint.spec import (
+    Arm,
+    Blueprint,
+    Experiment,
+    Field,
+    Label,
+    Lifecycle,
+    Metric,
+    Model,
+    Policy,
+    Space,
+    Weight,
+)
 from abloop.blueprint.text import content_hash, from_mapping, load, to_json
 
 __all__ = [
     "Arm",
     "Blueprint",
     "Experiment",
+    "Field",
+    "Label",
     "Lifecycle",
     "Metric",
     "Model",
+    "Policy",
+    "Space",
+    "Weight",
     "content_hash",
     "from_mapping",
     "load",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abloop import validate
+from abloop.blueprint.check_parts import check_features, check_labels, check_policy, check_space
 from abloop.blueprint.spec import Arm, Blueprint, Metric
 from abloop.errors import BlueprintError, unknown
-from abloop.features.spec import Feature
+from abloop.features.spec import Feature, Group
 
 
 def check(blueprint: Blueprint) -> Blueprint:
@@ -15,8 +16,12 @@ def check(blueprint: Blueprint) -> Blueprint:
         BlueprintError: With path, value, what is allowed and the fix.
     """
     _check_names(blueprint)
+    check_space(blueprint)
     _check_arms(blueprint)
     _check_numbers(blueprint)
+    check_features(blueprint)
+    check_labels(blueprint)
+    check_policy(blueprint)
     return blueprint
 
 
@@ -26,11 +31,11 @@ def _check_names(blueprint: Blueprint) -> None:
     if blueprint.strategy in (".", ".."):  # they would vanish from every URL
         raise BlueprintError(f"strategy is {blueprint.strategy!r}; allowed: any other name", place="strategy")
     validate.text("unit", blueprint.unit)
-    for section in ("arms", "metrics", "features"):
-        items: tuple[Arm | Metric | Feature, ...] = getattr(blueprint, section)
+    for section in ("arms", "metrics", "groups", "features"):
+        items: tuple[Arm | Metric | Group | Feature, ...] = getattr(blueprint, section)
         for index, item in enumerate(items):
             validate.text(f"{section}[{index}].name", item.name)
-            if isinstance(item, Feature):
+            if isinstance(item, Feature | Group):
                 item.check(f"{section}[{index}]")
         validate.distinct(section, [item.name for item in items])
     both = {metric.name for metric in blueprint.metrics} & {feature.name for feature in blueprint.features}
@@ -38,7 +43,7 @@ def _check_names(blueprint: Blueprint) -> None:
         name = min(both)
         message = f"{name!r} is both a feature and a metric: what is predicted may not be known before. Remove one"
         raise BlueprintError(message, place="features")
-    if blueprint.unit in {feature.name for feature in blueprint.features}:
+    if blueprint.unit in {feature.source for feature in blueprint.features if not (feature.group or feature.transform)}:
         message = f"features name the unit {blueprint.unit!r}: a model would learn single units. Remove it"
         raise BlueprintError(message, place="features")
 
@@ -46,11 +51,12 @@ def _check_names(blueprint: Blueprint) -> None:
 def _check_arms(blueprint: Blueprint) -> None:
     """Check that arms, control and weights make an experiment."""
     names = [arm.name for arm in blueprint.arms]
-    if len(names) < 2:
+    if blueprint.space.type == "choice" and len(names) < 2:
         message = f"arms has {len(names)} entries; allowed: two or more, e.g. control and treatment"
         raise BlueprintError(message, place="arms")
-    if blueprint.control and blueprint.control not in names:
-        raise BlueprintError(unknown("arm in control:", blueprint.control, names), place="control")
+    known = [arm.name for arm in blueprint.ordered_arms()] if blueprint.is_choice else []
+    if blueprint.control and blueprint.control not in known:
+        raise BlueprintError(unknown("arm in control:", blueprint.control, known), place="control")
     given = [arm.weight for arm in blueprint.arms if arm.weight is not None]
     if given and len(given) < len(names):
         missing = next(arm.name for arm in blueprint.arms if arm.weight is None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from abloop.blueprint.spec import Blueprint
 from abloop.blueprint.text import to_plain
+from abloop.features.spec import Feature, Group
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -77,6 +78,8 @@ def cannot_train_on(blueprint: Blueprint, rows: Blueprint) -> str:
         >>> cannot_train_on(from_mapping(new), from_mapping(old))
         "feature 'age' was not logged then"
     """
+    if blueprint.space.type != rows.space.type:
+        return f"the decision was a {rows.space.type}"
     if blueprint.unit != rows.unit:
         return f"the unit was {rows.unit!r}"
     arms = {arm.name for arm in blueprint.arms}
@@ -84,12 +87,9 @@ def cannot_train_on(blueprint: Blueprint, rows: Blueprint) -> str:
         return f"the arms were {', '.join(repr(arm.name) for arm in rows.arms)}"
     if blueprint.lifecycle.ttl != rows.lifecycle.ttl:
         return f"the TTL was {rows.lifecycle.ttl:g} s"
-    types = {feature.name: feature.type for feature in rows.features}
-    for feature in blueprint.features:
-        if feature.name not in types:
-            return f"feature {feature.name!r} was not logged then"
-        if types[feature.name] != feature.type:
-            return f"feature {feature.name!r} was {types[feature.name]}"
+    reason = _other_features(blueprint, rows)
+    if reason:
+        return reason
     labels = {metric.name: (metric.default, metric.combine) for metric in rows.metrics}
     for metric in blueprint.metrics:
         if metric.name not in labels:
@@ -97,3 +97,31 @@ def cannot_train_on(blueprint: Blueprint, rows: Blueprint) -> str:
         if labels[metric.name] != (metric.default, metric.combine):
             return f"metric {metric.name!r} was joined otherwise"
     return ""
+
+
+def _other_features(blueprint: Blueprint, rows: Blueprint) -> str:
+    """Return which feature was not logged alike; what is made of logged features is made anew."""
+    groups = {group.name: group for group in rows.groups}
+    mine = {group.name: group for group in blueprint.groups}
+    logged = {feature.name: feature for feature in rows.features if not feature.transform}
+    for feature in blueprint.features:
+        if feature.transform:
+            continue
+        if feature.name not in logged:
+            return f"feature {feature.name!r} was not logged then"
+        other = logged[feature.name]
+        if other.type != feature.type:
+            return f"feature {feature.name!r} was {other.type}"
+        if _source(feature, mine) != _source(other, groups):
+            return f"feature {feature.name!r} came from elsewhere"
+    return ""
+
+
+def _source(feature: Feature, groups: Mapping[str, Group]) -> tuple[object, ...]:
+    """Return all that tells how a feature's value came about."""
+    size = feature.size if feature.type == "embedding" else 0
+    own = (feature.source, feature.metric, feature.metric and (feature.tally, feature.window), size)
+    if not feature.group:
+        return own
+    group = groups[feature.group]
+    return (*own, group.key, group.table, group.column or group.key, group.query, group.source, group.events)

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.spec import Blueprint
+from abloop.features.spec import Seconds
 
+DURATION = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -18,15 +20,19 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> sorted(json_schema()["required"])
-        ['arms', 'metrics', 'strategy']
+        ['metrics', 'strategy']
     """
     (reference,), components = msgspec.json.schema_components([Blueprint], ref_template="#/$defs/{name}")
     definitions: dict[str, Any] = {name: _described(name, schema) for name, schema in components.items()}
-    definitions["Lifecycle"]["properties"]["ttl"] = {
-        "description": definitions["Lifecycle"]["properties"]["ttl"]["description"],
-        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]$"}],
-        "default": 86_400,
-    }
+    for section in _sections(Blueprint):
+        for field in msgspec.structs.fields(section):
+            if field.type == Seconds:
+                properties = definitions[section.__name__]["properties"]
+                properties[field.name] = {
+                    "description": properties[field.name]["description"],
+                    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION}],
+                    "default": field.default,
+                }
     root = definitions.pop(reference["$ref"].rsplit("/", 1)[1])
     return {"$schema": DIALECT, **root, "title": "abloop blueprint", "$defs": definitions}
 

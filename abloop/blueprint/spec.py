@@ -6,11 +6,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from abloop.features.spec import Feature
+from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
 Combine = Literal["last", "sum", "max"]
 LearnerName = Literal["s", "t", "x"]
+SpaceType = Literal["choice", "boolean", "number", "structured", "ordering"]
+FieldType = Literal["number", "boolean", "text"]
+
+
+DEFAULT, POLICY = "default", "policy"  # the two arms of a space that has none of its own
+BOOLEANS = {"false": False, "true": True}
 
 
 class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +55,85 @@ class Metric(_Spec, frozen=True):
     value: float = 1.0
     default: float | None = 0.0
     combine: Combine = "last"
+
+
+class Field(_Spec, frozen=True):
+    """One field of a structured decision.
+
+    Attributes:
+        name: Its name.
+        type: `number`, `boolean` or `text`.
+        low: Of a number: its least value; what the formula gives below is raised to it.
+        high: Of a number: its greatest value.
+        choices: Of a text: what it may be.
+    """
+
+    name: str
+    type: FieldType = "number"
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+class Space(_Spec, frozen=True):
+    """What a decision may be.
+
+    Attributes:
+        type: `choice` among the arms, `boolean`, a bounded `number`, a `structured` value of several fields, or
+            the `ordering` of a list. A choice or boolean is randomised until the gate proves a policy. The others
+            give the default until there is something to decide with; then their explore share compares the
+            policy with the default.
+        low: Of a number: its least value; what the formula gives below is raised to it.
+        high: Of a number: its greatest value.
+        fields: Of a structured value: its fields.
+    """
+
+    type: SpaceType = "choice"
+    low: float | None = None
+    high: float | None = None
+    fields: tuple[Field, ...] = ()
+
+
+class Label(_Spec, frozen=True):
+    """One proxy task: a metric that is predicted at the decision, and read by the formula under its name.
+
+    Attributes:
+        name: The metric. Where it is 0 or 1 on every training row, the prediction is a probability.
+        by_arm: Whether it is predicted for each arm, as one number an arm, or once for the decision.
+    """
+
+    name: str
+    by_arm: bool = False
+
+
+class Weight(_Spec, frozen=True):
+    """One named number of the policy's formula, which tuning may turn.
+
+    Attributes:
+        name: Its name in the formula.
+        value: Its value.
+        low: Least value that tuning may try; `value` where None.
+        high: Greatest value that tuning may try; `value` where None.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Policy(_Spec, frozen=True):
+    """How predictions become a decision.
+
+    Attributes:
+        formula: Reads features, labels and weights by name; of a choice also `effect` (predicted effect of each
+            arm against control, in value), `cost` and `sd` (of each arm). Where empty: `best_arm(effect, cost)`
+            for a choice or boolean, the only label for a number or ordering.
+        weights: Its named numbers.
+    """
+
+    formula: str = ""
+    weights: tuple[Weight, ...] = ()
 
 
 class Experiment(_Spec, frozen=True):
@@ -91,7 +176,7 @@ class Lifecycle(_Spec, frozen=True):
         refit: Share of fresh rows from which models are fitted and the gate is asked again, in [0, 10].
     """
 
-    ttl: float = 86_400.0
+    ttl: Seconds = 86_400.0
     switch: Literal["auto", "manual"] = "auto"
     alpha: float = 0.05
     refit: float = 0.2
@@ -102,12 +187,16 @@ class Blueprint(_Spec, frozen=True):
 
     Attributes:
         strategy: Name of the decision point.
-        arms: Its arms, two or more.
         metrics: Its outcomes, one or more.
+        arms: Of a choice: its arms, two or more. Of a boolean: `false` and `true`, where one has a cost.
+        space: What a decision may be.
         unit: Key of the context that names what is randomised.
         control: Name of the baseline arm; the first arm where empty.
         default: What `get_decision` returns when it cannot decide; control's value where None.
-        features: What is logged of the context and learned from.
+        groups: Where features are fetched from that the context does not hold.
+        features: What is logged and learned from.
+        labels: What is predicted besides the effects.
+        policy: How predictions become a decision.
         experiment: How units are randomised.
         model: What learns.
         lifecycle: When rows are complete and when the strategy switches.
@@ -118,20 +207,32 @@ class Blueprint(_Spec, frozen=True):
     """
 
     strategy: str
-    arms: tuple[Arm, ...]
     metrics: tuple[Metric, ...]
+    arms: tuple[Arm, ...] = ()
+    space: Space = Space()
     unit: str = "user_id"
     control: str = ""
     default: Any = None
+    groups: tuple[Group, ...] = ()
     features: tuple[Feature, ...] = ()
+    labels: tuple[Label, ...] = ()
+    policy: Policy = Policy()
     experiment: Experiment = Experiment()
     model: Model = Model()
     lifecycle: Lifecycle = Lifecycle()
 
+    @property
+    def is_choice(self) -> bool:
+        """Whether the decision is one of some arms, which can be randomised."""
+        return self.space.type in ("choice", "boolean")
+
     def ordered_arms(self) -> tuple[Arm, ...]:
-        """Return the arms with control first."""
-        control = self.control or self.arms[0].name
-        return tuple(sorted(self.arms, key=lambda arm: arm.name != control))
+        """Return the arms with control first; of a space without arms, the default and the policy."""
+        if not self.is_choice:
+            return (Arm(name=DEFAULT, value=self.default), Arm(name=POLICY))
+        arms = self.arms or tuple(Arm(name=name) for name in BOOLEANS)
+        control = self.control or ("false" if self.space.type == "boolean" else arms[0].name)
+        return tuple(sorted(arms, key=lambda arm: arm.name != control))
 
     def weights(self) -> tuple[float, ...]:
         """Return the probabilities of `ordered_arms`, shape (k,); they sum to one."""
@@ -139,8 +240,23 @@ class Blueprint(_Spec, frozen=True):
         return tuple(1.0 / len(given) if weight is None else float(weight) for weight in given)
 
     def values(self) -> tuple[Any, ...]:
-        """Return what the product is given for each of `ordered_arms`, shape (k,)."""
-        return tuple(arm.name if arm.value is None else arm.value for arm in self.ordered_arms())
+        """Return what the product is given for each of `ordered_arms`, shape (k,); None for the policy's own."""
+        if not self.is_choice:
+            return (self.default, None)
+        names: dict[str, Any] = dict(BOOLEANS) if self.space.type == "boolean" else {}
+        return tuple(names.get(arm.name, arm.name) if arm.value is None else arm.value for arm in self.ordered_arms())
+
+    def outputs(self) -> tuple[str, ...]:
+        """Return what a release predicts, in order: `effect.ARM` of a choice, then `label.NAME[.ARM]`."""
+        arms = [arm.name for arm in self.ordered_arms()] if self.is_choice else []
+        found = [f"effect.{arm}" for arm in arms]
+        for label in self.labels:
+            found += [f"label.{label.name}.{arm}" for arm in arms] if label.by_arm else [f"label.{label.name}"]
+        return tuple(found)
+
+    def sourced(self) -> tuple[Feature, ...]:
+        """Return the features that are read or fetched, and logged; the others are made of them."""
+        return tuple(feature for feature in self.features if not feature.transform)
 
     def goals(self) -> tuple[Metric, ...]:
         """Return the metrics that make up the value."""

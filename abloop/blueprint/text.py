@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from abloop.blueprint.check import check
 from abloop.blueprint.source import Source
 from abloop.blueprint.spec import Blueprint
 from abloop.errors import BlueprintError, unknown
+from abloop.features.spec import Seconds
 
 
 def to_json(blueprint: Blueprint) -> str:
@@ -89,10 +89,7 @@ def _convert(raw: Any) -> Blueprint:
         msgspec.msgpack.encode(raw)  # as the record of a decision will hold it
     except (TypeError, RecursionError, OverflowError) as error:
         raise BlueprintError(f"a value cannot be logged: {error}. Use texts, numbers, lists and mappings") from error
-    _check_keys(raw, Blueprint, "")
-    lifecycle = raw.get("lifecycle") if isinstance(raw, dict) else None
-    if isinstance(lifecycle, dict) and isinstance(lifecycle.get("ttl"), str):
-        raw = {**raw, "lifecycle": {**lifecycle, "ttl": _seconds(lifecycle["ttl"])}}
+    raw = _known(raw, Blueprint, "")
     try:
         return msgspec.convert(raw, Blueprint)
     except msgspec.ValidationError as error:
@@ -101,25 +98,30 @@ def _convert(raw: Any) -> Blueprint:
         raise BlueprintError(f"{path or 'blueprint'}: {said[0].lower()}{said[1:]}", place=path) from error
 
 
-def _seconds(text: str) -> float:
-    """Return the seconds of `90s`, `30m`, `24h`, `7d`."""
-    units = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-    number, unit = text.strip()[:-1], text.strip()[-1:]
+def _seconds(text: str, place: str) -> float:
+    """Return the seconds of `5ms`, `90s`, `30m`, `24h`, `7d`."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+    number = text.strip().rstrip("smhd")
+    unit = text.strip()[len(number) :]
     if unit not in units or not number.isascii() or not number.replace(".", "", 1).isdigit():
-        message = f"lifecycle.ttl is {text!r}; allowed: seconds, or a text like '90s', '30m', '24h', '7d'"
-        raise BlueprintError(message, place="lifecycle.ttl")
+        message = f"{place} is {text!r}; allowed: seconds, or a text like '5ms', '90s', '30m', '24h', '7d'"
+        raise BlueprintError(message, place=place)
     return float(number) * units[unit]
 
 
-def _check_keys(raw: object, spec: Any, path: str) -> None:
-    """Refuse unknown keys with the nearest known one, before types are looked at."""
+def _known(raw: object, spec: Any, path: str) -> Any:
+    """Return the values with durations in seconds; refuse unknown keys, before types are looked at."""
     if isinstance(spec, type) and issubclass(spec, msgspec.Struct) and isinstance(raw, Mapping):
         fields = {field.name: field.type for field in msgspec.structs.fields(spec)}
+        found = {}
         for key, value in raw.items():
             inner = f"{path}.{key}" if path else str(key)
             if key not in fields:
                 raise BlueprintError(f"{inner}: {unknown('key', key, fields)}", place=inner)
-            _check_keys(value, fields[key], inner)
-    elif typing.get_origin(spec) in (tuple, types.UnionType) and isinstance(raw, list):
-        for index, item in enumerate(raw):
-            _check_keys(item, typing.get_args(spec)[0], f"{path}[{index}]")
+            found[key] = _known(value, fields[key], inner)
+        return found
+    if spec == Seconds and isinstance(raw, str):
+        return _seconds(raw, path)
+    if typing.get_origin(spec) is tuple and isinstance(raw, list):
+        return [_known(item, typing.get_args(spec)[0], f"{path}[{index}]") for index, item in enumerate(raw)]
+    return raw

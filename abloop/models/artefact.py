@@ -12,6 +12,7 @@ import msgspec
 
 from abloop.errors import ArtefactError
 from abloop.models.effects import EffectSpec
+from abloop.models.labels import LabelSpec
 from abloop.records import Column
 
 MOST_BYTES = 50_000_000
@@ -25,16 +26,20 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         learner: What fitted it: `s`, `t`, `x` or `constant`.
         arms: Arm names in the order of the effects.
         columns: How the features are encoded.
-        effects: The effect model.
+        effects: The effect model; None where the decision space has no arms.
         rows: Training rows behind it.
+        labels: The label models, in the order of the blueprint.
+        sd: Standard error of each arm's mean, in value, shape (k,).
     """
 
     format: Literal[1]
     learner: str
     arms: tuple[str, ...]
     columns: tuple[Column, ...]
-    effects: EffectSpec
+    effects: EffectSpec | None
     rows: int
+    labels: tuple[LabelSpec, ...] = ()
+    sd: tuple[float, ...] = ()
 
 
 _decoder = msgspec.json.Decoder(Artefact)
@@ -69,6 +74,9 @@ def unpack(name: str, payload: bytes) -> Artefact:
         artefact = _decoder.decode(payload)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ArtefactError(f"artefact {name[:12]} is not an artefact of format 1: {error}") from error
-    if len(artefact.columns) != artefact.effects.columns or len(artefact.arms) != len(artefact.effects.base):
+    inputs, arms, effects = sum(column.width for column in artefact.columns), len(artefact.arms), artefact.effects
+    fits = not effects or (effects.columns == inputs and len(effects.base) == arms)
+    fits &= all(label.columns == inputs and label.arms in (0, arms) for label in artefact.labels)
+    if not fits or len(artefact.sd) not in (0, arms):
         raise ArtefactError(f"artefact {name[:12]} disagrees with itself on the number of arms or features")
     return artefact

@@ -14,15 +14,16 @@ TREES = 100
 _MISSING = {"None": 0, "NaN": 2, "Zero": 4}
 
 
-def parameters(rows: int, seed: int) -> dict[str, Any]:
+def parameters(rows: int, seed: int, objective: str = "regression") -> dict[str, Any]:
     """Return LightGBM parameters that hold up from a few hundred rows to millions.
 
     Args:
         rows: Training rows; a leaf holds at least one in a hundred of them, from 10 to 200.
         seed: For the tie breaks of the library.
+        objective: `regression`, or `binary` for outcomes of 0 and 1.
     """
     return {
-        "objective": "regression",
+        "objective": objective,
         "learning_rate": 0.05,
         "num_leaves": 8,
         "min_data_in_leaf": int(np.clip(rows // 100, 10, 200)),
@@ -33,19 +34,22 @@ def parameters(rows: int, seed: int) -> dict[str, Any]:
     }
 
 
-def fit_gbdt(features: NDArray[np.float64], outcome: NDArray[np.float64], seed: int = 0) -> lightgbm.Booster:
+def fit_gbdt(
+    features: NDArray[np.float64], outcome: NDArray[np.float64], seed: int = 0, objective: str = "regression"
+) -> lightgbm.Booster:
     """Fit a regression of the outcome on the features.
 
     Args:
         features: Shape (n, d), NaN where missing.
         outcome: Shape (n,), finite.
         seed: For the tie breaks of the library.
+        objective: `regression`, or `binary` for outcomes of 0 and 1.
 
     Returns:
         The fitted booster; `predict` gives the conditional mean.
     """
     data = lightgbm.Dataset(features, outcome, free_raw_data=True)
-    return lightgbm.train(parameters(len(outcome), seed), data, num_boost_round=TREES)
+    return lightgbm.train(parameters(len(outcome), seed, objective), data, num_boost_round=TREES)
 
 
 def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,8 +57,13 @@ def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray
     return np.asarray(booster.predict(features), dtype=np.float64)
 
 
+def raw_scores(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of a booster's leaves, before any link, shape (n, d) to (n,)."""
+    return np.asarray(booster.predict(features, raw_score=True), dtype=np.float64)
+
+
 def flatten(booster: lightgbm.Booster) -> tuple[Tree, ...]:
-    """Return a booster's trees as flat arrays; their sum equals `booster.predict` to the last bit."""
+    """Return a booster's trees as flat arrays; their sum equals `raw_scores` to the last bit."""
     return tuple(_flatten_tree(info["tree_structure"]) for info in booster.dump_model()["tree_info"])
 
 

@@ -32,7 +32,7 @@ def promote(
 
 
 def withdraw(workspace: Workspace, serving: Serving, *, who: str, why: str) -> Serving:
-    """Stop serving a release at once: every unit is randomised again.
+    """Stop serving a release at once: every unit is randomised again, or gets the default.
 
     Args:
         workspace: Where it is kept.
@@ -43,5 +43,6 @@ def withdraw(workspace: Workspace, serving: Serving, *, who: str, why: str) -> S
     Returns:
         What is served from now on.
     """
-    randomised = Serving(serving.strategy, serving.version, "randomise", "", workspace.clock(), who, why)
-    return workspace.catalogue.serve(randomised)
+    _, blueprint = workspace.catalogue.blueprint(serving.strategy, serving.version)
+    phase: Phase = "randomise" if blueprint.is_choice else "default"
+    return workspace.catalogue.serve(Serving(serving.strategy, serving.version, phase, "", workspace.clock(), who, why))

@@ -232,7 +232,7 @@ def _shadow(
 def _compare(rest: pd.DataFrame, trial: Trial, policy: _Answers, served: _Answers, best: str) -> Heldout:
     """Return the value of each way of assigning on the replayed units."""
     blueprint = trial.blueprint
-    costs = {arm.name: arm.cost for arm in blueprint.arms}
+    costs = {arm.name: arm.cost for arm in blueprint.ordered_arms()}
     shares = dict(zip((arm.name for arm in blueprint.ordered_arms()), blueprint.weights(), strict=True))
     had = rest["arm"].to_numpy()
     value = sum((rest[m.name].to_numpy(float) * m.value for m in blueprint.goals()), start=np.zeros(len(rest)))

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from abloop.blueprint import Blueprint, content_hash, from_mapping, to_json
+from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
@@ -22,7 +23,7 @@ class Serving(msgspec.Struct, frozen=True):
     Attributes:
         strategy: Its name.
         version: Blueprint version.
-        phase: `randomise`, `personalise` or `ship`.
+        phase: `randomise`, `personalise`, `ship` or `default`.
         release: Name of the artefact that serves; empty while everything is randomised.
         at: Since when, in seconds since 1970.
         who: Who changed it.
@@ -92,7 +93,7 @@ class Catalogue:
             version = int(newest or 0) + 1
             row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
             connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
-            connection.execute(servings.insert().values(**row, phase="randomise", release=""))
+            connection.execute(servings.insert().values(**row, phase=first_phase(blueprint), release=""))
         return version
 
     def blueprints(self, strategy: str) -> list[tuple[Registered, Blueprint]]:
@@ -159,7 +160,7 @@ class Catalogue:
         mine = (servings.c.strategy == strategy, servings.c.version == version)
         with self._database.reading() as connection:
             row = connection.execute(sa.select(servings).where(*mine).order_by(servings.c.id.desc()).limit(1)).first()
-        return _serving(row) if row else Serving(strategy, version, "randomise")
+        return _serving(row) if row else Serving(strategy, version, first_phase(self.blueprint(strategy, version)[1]))
 
     def serve(self, serving: Serving, artefact: Artefact | None = None) -> Serving:
         """Serve something else from now on, keeping its artefact in the same transaction.

@@ -1,7 +1,8 @@
 """The training table on disk: immutable Parquet files, one column for each feature, label and prediction.
 
 A file is written beside its place and renamed into it, so that it is there whole or not at all; it counts
-once the manifest in the database lists it. Columns are named `x.FEATURE`, `y.METRIC` and `effect.ARM`.
+once the manifest in the database lists it. Columns are named `x.FEATURE`, `y.METRIC`, `effect.ARM` and
+`label.NAME`; `record` is the whole decision as it was logged, from which it is explained.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint import Blueprint
 from abloop.errors import StoreError
-from abloop.records import Row
+from abloop.records import Record, Row, decode, encode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,15 +40,20 @@ def to_table(rows: Sequence[Row], blueprint: Blueprint) -> pa.Table:
         "propensity": pa.array([d.propensity for d in decisions], pa.float64()),
         "phase": pa.array([d.phase for d in decisions], pa.string()),
         "release": pa.array([d.release for d in decisions], pa.string()),
+        "record": pa.array([encode(d) for d in decisions], pa.binary()),
     }
-    for position, feature in enumerate(blueprint.features):
-        kind = pa.float64() if feature.type == "numeric" else pa.string()
-        columns[f"x.{feature.name}"] = pa.array([d.features[position] for d in decisions], kind)
+    kinds = {"categorical": pa.string(), "sparse": pa.map_(pa.string(), pa.float64())}
+    kinds["embedding"] = pa.list_(pa.float64())
+    for position, feature in enumerate(blueprint.sourced()):
+        values: list[Any] = [d.features[position] for d in decisions]
+        if feature.type == "sparse":
+            values = [None if value is None else list(value.items()) for value in values]
+        columns[f"x.{feature.name}"] = pa.array(values, kinds.get(feature.type, pa.float64()))
     for metric in blueprint.metrics:
         columns[f"y.{metric.name}"] = pa.array([row.labels[metric.name] for row in rows], pa.float64())
-    for position, arm in enumerate(blueprint.ordered_arms()):
-        effects = [d.predictions[position] if d.predictions else None for d in decisions]
-        columns[f"effect.{arm.name}"] = pa.array(effects, pa.float64())
+    for position, name in enumerate(blueprint.outputs()):
+        predicted = [d.predictions[position] if d.predictions else None for d in decisions]
+        columns[name] = pa.array(predicted, pa.float64())
     return pa.table(columns)
 
 
@@ -120,3 +126,20 @@ def read(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"training table {path} is damaged: {error}. Restore it from a backup") from error
     return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})
+
+
+def find_record(files: Sequence[str], decision_id: str) -> Record | None:
+    """Return the record of a decision in some files; None where it is in none of them.
+
+    Raises:
+        StoreError: A file is damaged.
+    """
+    import pyarrow.compute as pc
+
+    for path in files:
+        table = read([path], ["decision_id", "record"])
+        if "record" in table.column_names:
+            here = table.filter(pc.equal(table["decision_id"], decision_id))
+            if here.num_rows:
+                return decode(here["record"][0].as_py())
+    return None

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from abloop.errors import StoreError
+from abloop.records import Decision
 from abloop.store.catalogue import Catalogue
+from abloop.store.comparisons import Comparisons
+from abloop.store.find import find_decision
 from abloop.store.journal import Journal
 from abloop.store.spool import Spool
 from abloop.store.sql import Database, sqlite_file
@@ -29,6 +32,7 @@ class Workspace:
 
     Attributes:
         catalogue: Blueprints, servings, artefacts, verdicts.
+        comparisons: Versions that are compared in production.
         journal: Decisions, observations, manifest.
         spool: Where this process writes records.
         clock: As given.
@@ -41,6 +45,7 @@ class Workspace:
         self._database = Database(url)
         home = Path(directory) if directory is not None else _beside(url)
         self.catalogue = Catalogue(self._database)
+        self.comparisons = Comparisons(self._database)
         self.journal = Journal(self._database)
         self.clock = clock
         self.spool_directory = home / "spool"
@@ -52,6 +57,17 @@ class Workspace:
             raise StoreError(
                 f"directory {home}: {error.strerror}. Make it writable, or name another: connect(url, directory=...)"
             ) from error
+
+    def find(self, decision_id: str, strategy: str = "") -> Decision:
+        """Return the record of a decision, wherever it is on its way.
+
+        Raises:
+            UnknownNameError: There is no such decision.
+            DataError: Several strategies have a decision of this id, and none was named.
+        """
+        return find_decision(
+            self._database, self.journal, self.spool_directory, self.table_directory, decision_id, strategy
+        )
 
     def close(self) -> None:
         """Seal the spool and close the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import doubly_robust
-from abloop.learners.base import Frame, Learner
+from abloop.learners.base import Frame, Learner, Sample
 from abloop.learners.nuisance import fit_outcomes, predict_outcomes, split_folds
 from abloop.learners.s import fit_s
 from abloop.learners.t import fit_t
 from abloop.learners.x import fit_x
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
+from abloop.models.labels import LabelSpec
+from abloop.blueprint.policy import Policy
 from abloop.policy.choose import best_arms
+from abloop.train.labels import fit_labels
+from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 
 LEARNERS: dict[str, Learner] = {"s": fit_s, "t": fit_t, "x": fit_x}
-Progress = Callable[[int, int], None]
 
 
 def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: None) -> Evidence:
@@ -47,20 +50,23 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
     for repeat, fold_of in enumerate(folds):
         predicted = np.empty((rows, arms))
         effects = np.empty((len(model.learners), rows, arms))
+        policy = _PolicyValue(table)
         for fold in range(model.folds):
             test = fold_of == fold
-            train, held_out = sample.of(~test), sample.features[test]
+            inputs = table.inputs(~test) if table.has_features else sample.features
+            train, held_out = replace(sample, features=inputs).of(~test), inputs[test]
             outcomes = fit_outcomes(train, model.seed)
             predicted[test] = predict_outcomes(outcomes, held_out)
             for index, name in enumerate(model.learners):
                 effects[index, test] = LEARNERS[name](train, outcomes, model.seed).effect(held_out)
+            policy.fill(inputs, test)
             progress(repeat * model.folds + fold + 1, model.repeats * model.folds)
         net = doubly_robust(predicted, sample.arm, sample.outcome, table.propensity) - table.costs
         scores += net / model.repeats
         if table.has_features:
             blend += _centred(effects.mean(axis=0), fold_of) / model.repeats
         for index in range(len(model.learners)):
-            choices[index] += _chosen(net, effects[index], table.costs) / model.repeats
+            choices[index] += policy.of(net, effects[index]) / model.repeats
     return Evidence(
         names=[arm.name for arm in table.blueprint.ordered_arms()],
         arm_scores=scores,
@@ -73,15 +79,20 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
 
 
 def fit_release(table: TrainingTable, learner: str) -> Artefact:
-    """Fit one learner on all rows and return it as the artefact that serves.
+    """Fit one learner, and the labels, on all rows and return them as the artefact that serves.
 
     Args:
         table: The rows.
-        learner: `s`, `t` or `x`.
+        learner: `s`, `t` or `x`; `labels` where the decision space has no arms.
     """
-    sample, seed = table.sample, table.blueprint.model.seed
+    seed, everything = table.blueprint.model.seed, np.ones(len(table.sample.arm), dtype=np.bool_)
+    inputs = table.inputs(everything)
+    labels = tuple(fitted.spec() for fitted in fit_labels(table, inputs, everything))
+    if not table.blueprint.is_choice:
+        return _artefact(table, learner, None, labels)
+    sample = replace(table.sample, features=inputs)
     outcomes = () if learner == "s" else fit_outcomes(sample, seed)
-    return _artefact(table, learner, LEARNERS[learner](sample, outcomes, seed).spec())
+    return _artefact(table, learner, LEARNERS[learner](sample, outcomes, seed).spec(), labels)
 
 
 def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artefact:
@@ -93,12 +104,59 @@ def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artef
     """
     gross = np.asarray(net_values) + table.costs
     base = tuple(float(value) for value in gross - gross[0])
-    return _artefact(table, "constant", EffectSpec(base=base, columns=len(table.encoder.columns)))
+    return _artefact(table, "constant", EffectSpec(base=base, columns=table.encoder.width))
 
 
-def _artefact(table: TrainingTable, learner: str, effects: EffectSpec) -> Artefact:
-    names = tuple(arm.name for arm in table.blueprint.ordered_arms())
-    return Artefact(1, learner, names, table.encoder.columns, effects, len(table.sample.arm))
+def _artefact(
+    table: TrainingTable, learner: str, effects: EffectSpec | None, labels: tuple[LabelSpec, ...] = ()
+) -> Artefact:
+    names = tuple(arm.name for arm in table.blueprint.ordered_arms()) if effects else ()
+    sd = tuple(standard_errors(table.sample)) if effects else ()
+    return Artefact(1, learner, names, table.encoder.columns, effects, len(table.sample.arm), labels, sd)
+
+
+def standard_errors(sample: Sample) -> list[float]:
+    """Return the standard error of each arm's mean value, length k; 0 for an arm with fewer than two rows."""
+    found = []
+    for arm in range(sample.arms):
+        values = sample.outcome[sample.arm == arm]
+        found.append(float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0)
+    return found
+
+
+class _PolicyValue:
+    """Scores what the blueprint's policy would have chosen, from predictions of models that saw other rows.
+
+    Args:
+        table: The rows.
+    """
+
+    def __init__(self, table: TrainingTable) -> None:
+        """Make room for the predictions."""
+        rows, arms = len(table.sample.arm), table.sample.arms
+        self._table = table
+        self._policy = Policy(table.blueprint) if table.blueprint.policy.formula else None
+        self._labels = {
+            label.name: np.empty((rows, arms) if label.by_arm else rows) for label in table.blueprint.labels
+        }
+        self._sd = np.empty((rows, arms))
+
+    def fill(self, inputs: Frame, test: NDArray[np.bool_]) -> None:
+        """Predict the labels of some rows from all others."""
+        if self._policy is None:
+            return
+        self._sd[test] = standard_errors(self._table.sample.of(~test))
+        for fitted in fit_labels(self._table, inputs, ~test):
+            self._labels[fitted.name][test] = fitted.predict(inputs[test])
+
+    def of(self, net: Frame, effects: Frame) -> Frame:
+        """Return each row's score of what the policy chooses given predicted effects, shape (n,)."""
+        if self._policy is None:
+            return net[np.arange(len(net)), best_arms(effects, self._table.costs)]
+        predictions = {"effect": effects, **self._labels}
+        shares = self._policy.frame(self._table.features, predictions, len(net), {"sd": self._sd})
+        scores: Frame = (shares * net).sum(axis=1)
+        return scores
 
 
 def _centred(effects: Frame, folds: NDArray[np.intp]) -> Frame:
@@ -110,8 +168,3 @@ def _centred(effects: Frame, folds: NDArray[np.intp]) -> Frame:
     sums = np.stack([np.bincount(folds, column) for column in effects.T], axis=1)
     centred: Frame = effects - (sums / np.bincount(folds)[:, None])[folds]
     return centred
-
-
-def _chosen(net: Frame, effects: Frame, costs: Frame) -> Frame:
-    """Return each row's score of the arm with the best predicted effect, shape (n,)."""
-    return net[np.arange(len(net)), best_arms(effects, costs)]

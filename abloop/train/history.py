@@ -14,7 +14,7 @@ import pandas as pd
 
 from abloop.blueprint import Blueprint
 from abloop.errors import DataError, StoreError, listed, unknown
-from abloop.features.spec import read, readers
+from abloop.features.read import read, readers
 from abloop.records import Decision, Observation, encode
 from abloop.stats.srm import srm_weighted
 from abloop.store.spool import Spool
@@ -74,7 +74,8 @@ def import_trial(
     }
     times = _check_times(dataframe, time, workspace.clock() - blueprint.lifecycle.ttl)
     contexts = _contexts(dataframe, feature_columns)
-    plan, given = readers(blueprint.features), {known.name: known.value for known in blueprint.arms}
+    plan = readers(blueprint.sourced())
+    given = dict(zip([known.name for known in blueprint.ordered_arms()], blueprint.values(), strict=True))
     for position, name in enumerate(arms):
         decision = Decision(
             decision_id=f"{strategy}/{units[position]}",
@@ -87,7 +88,7 @@ def import_trial(
             arm=name,
             propensity=chances[position],
             phase="randomise",
-            decision=name if given[name] is None else given[name],
+            decision=given[name],
         )
         observed = {metric: float(column[position]) for metric, column in values.items()}
         if not _write(workspace.spool, decision, observed):
@@ -126,7 +127,7 @@ def _check_names(what: str, given: Mapping[str, str], known: Sequence[str]) -> N
 
 
 def _check_arms(column: pd.Series[Any], blueprint: Blueprint) -> list[str]:
-    known = [arm.name for arm in blueprint.arms]
+    known = [arm.name for arm in blueprint.ordered_arms()]
     missing = column.isna().to_numpy()
     if missing.any():
         raise DataError(

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from abloop.blueprint import Blueprint
 from abloop.blueprint.diff import cannot_train_on
-from abloop.features.encode import Encoder, fit_encoder
+from abloop.features.column import Categories, FrameColumn, to_column
+from abloop.features.encode import Encoder
+from abloop.features.fit import fit_encoder, training_inputs
+from abloop.features.graph import Graph
+from abloop.features.spec import Feature
 from abloop.learners.base import Frame, Sample
 from abloop.store import parquet
 from abloop.store.workspace import Workspace
 
-LEARNED_PHASES = (
-    "randomise",
-    "personalise",
-    "explore",
-    "ship",
-)  # holdout rows have no second arm to compare with
+# Holdout rows have no second arm to compare with.
+LEARNED_PHASES = ("randomise", "personalise", "explore", "ship")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ class TrainingTable:
         propensity: Probability of the logged arm, shape (n,).
         groups: Unit of each row, 0 to g - 1, shape (n,).
         costs: Cost of each arm, shape (k,).
-        unobserved: Goal metrics that were never observed on any row.
+        unobserved: Goal metrics, and labels, that were never observed on any row.
         dropped: Rows left out because a goal is missing.
+        features: All features, in the order of `Graph.names`, n rows each.
+        labels: Each label's values, NaN where missing, shape (n,).
     """
 
     version: int
@@ -49,6 +51,8 @@ class TrainingTable:
     costs: Frame
     unobserved: tuple[str, ...]
     dropped: int
+    features: list[FrameColumn]
+    labels: dict[str, Frame]
 
     @property
     def has_features(self) -> bool:
@@ -59,6 +63,14 @@ class TrainingTable:
         """Return the number of units in each arm, length k."""
         arm, groups = self.sample.arm, self.groups
         return [len(np.unique(groups[arm == index])) for index in range(self.sample.arms)]
+
+    def inputs(self, train: NDArray[np.bool_]) -> Frame:
+        """Return the model inputs of all rows where only some, shape (n,), may be learned from, shape (n, width)."""
+        graph = Graph(self.blueprint.features)
+        if not any(feature.transform == "target" for feature in graph.learned):
+            return self.sample.features
+        columns = [self.features[slot] for slot in graph.slots]
+        return training_inputs(graph.learned, columns, self.sample.outcome, self.groups, train)
 
 
 def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
@@ -79,43 +91,83 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
         if not cannot_train_on(blueprint, rows)
     }
     listed = [file for file in workspace.journal.files(strategy) if file.version in usable]
-    arms = blueprint.ordered_arms()
-    goals = [f"y.{metric.name}" for metric in blueprint.goals()]
-    inputs = [f"x.{feature.name}" for feature in blueprint.features]
+    wanted = {metric.name: None for metric in blueprint.goals()} | {label.name: None for label in blueprint.labels}
+    sourced = blueprint.sourced()
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])
-    table = parquet.read(files, ["unit", "arm", "propensity", "phase", *goals, *inputs])
-    shares = np.asarray(blueprint.weights())
-    costs = np.asarray([arm.cost for arm in arms])
-    if not table.num_rows:
-        encoder = fit_encoder(blueprint.features, [[] for _ in inputs])
-        empty = np.empty(0)
-        sample = Sample(np.empty((0, len(inputs))), empty.astype(np.intp), empty, shares)
-        return TrainingTable(version, blueprint, encoder, sample, empty, sample.arm, costs, (), 0)
+    names = ["unit", "arm", "propensity", "phase"]
+    names += [f"y.{name}" for name in wanted] + [f"x.{feature.name}" for feature in sourced]
+    table, before = parquet.read(files, names), sum(file.rows for file in listed)
+    if before:
+        table = _learnable(table, blueprint)
+    unobserved = tuple(name for name in wanted if not sum(file.observed.get(name, 0) for file in listed))
+    return _arrays(version, blueprint, table, unobserved, before - table.num_rows)
+
+
+def _learnable(table: pa.Table, blueprint: Blueprint) -> pa.Table:
+    """Return the rows that can be learned from: of a choice, all but the holdout's and those without a goal."""
+    if not blueprint.is_choice:
+        return table
     learned = pc.is_in(table["phase"], value_set=_strings(LEARNED_PHASES))
-    for goal in goals:
-        learned = pc.and_(learned, pc.is_valid(table[goal]))
-    dropped = table.num_rows - int(pc.sum(learned).as_py() or 0)
-    table = table.filter(learned)
-    values = [table[name].to_pylist() for name in inputs]
-    encoder = fit_encoder(blueprint.features, values)
-    outcome = sum(
-        (table[f"y.{metric.name}"].to_numpy() * metric.value for metric in blueprint.goals()),
-        start=np.zeros(table.num_rows),
-    )
-    arm = pc.index_in(table["arm"], value_set=_strings([arm.name for arm in arms])).to_numpy().astype(np.intp)
-    groups = table["unit"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.intp)
-    features = encoder.frame(values) if inputs else np.empty((table.num_rows, 0))
+    for metric in blueprint.goals():
+        learned = pc.and_(learned, pc.is_valid(table[f"y.{metric.name}"]))
+    return table.filter(learned)
+
+
+def _arrays(
+    version: int, blueprint: Blueprint, table: pa.Table, unobserved: tuple[str, ...], dropped: int
+) -> TrainingTable:
+    """Return the rows as arrays."""
+    graph, arms, rows = Graph(blueprint.features), blueprint.ordered_arms(), table.num_rows
+    read = [
+        _column(table[f"x.{feature.name}"], feature) if rows else to_column([], feature.type, feature.size)
+        for feature in graph.sourced
+    ]
+    features = graph.frame(read)
+    learned = [features[slot] for slot in graph.slots]
+    outcome = sum((_numbers(table, f"y.{m.name}", rows) * m.value for m in blueprint.goals()), start=np.zeros(rows))
+    known = np.nan_to_num(outcome)
+    encoder = fit_encoder(graph.learned, learned, known)
+    inputs = encoder.frame(learned) if learned else np.empty((rows, 0))
+    arm, groups = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+    if rows:
+        arm = pc.index_in(table["arm"], value_set=_strings([arm.name for arm in arms])).to_numpy().astype(np.intp)
+        groups = table["unit"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.intp)
     return TrainingTable(
         version,
         blueprint,
         encoder,
-        Sample(features, arm, outcome, shares),
-        table["propensity"].to_numpy().astype(np.float64),
+        Sample(inputs, arm, known, np.asarray(blueprint.weights())),
+        _numbers(table, "propensity", rows),
         groups,
-        costs,
-        tuple(m.name for m in blueprint.goals() if not sum(file.observed.get(m.name, 0) for file in listed)),
+        np.asarray([arm.cost for arm in arms]),
+        unobserved,
         dropped,
+        features,
+        {label.name: _numbers(table, f"y.{label.name}", rows) for label in blueprint.labels},
     )
+
+
+def _numbers(table: pa.Table, name: str, rows: int) -> Frame:
+    """Return a column of numbers, NaN where missing, shape (n,)."""
+    if not rows:
+        return np.empty(0)
+    found: Frame = table[name].to_numpy().astype(np.float64)
+    return found
+
+
+def _column(values: pa.ChunkedArray, feature: Feature) -> FrameColumn:
+    """Return a logged feature as a column."""
+    if feature.type == "categorical":
+        coded = values.combine_chunks().dictionary_encode()
+        codes = coded.indices.fill_null(-1).to_numpy().astype(np.int64)
+        return Categories(codes, tuple(coded.dictionary.to_pylist()))
+    if feature.type in ("sparse", "embedding"):
+        plain = values.to_pylist()
+        if feature.type == "sparse":
+            plain = [None if value is None else dict(value) for value in plain]
+        return to_column(plain, feature.type, feature.size)
+    found: Frame = values.to_numpy().astype(np.float64)
+    return found
 
 
 def _strings(values: tuple[str, ...] | list[str]) -> object:

@@ -27,7 +27,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {
     "typo-lifecycle": (HEAD + ARMS + METRICS + "lifecycle: {tll: 1h}\n", "6:13", ["'tll'", "'ttl'"]),
     "typo-model": (HEAD + ARMS + METRICS + "model: {fold: 3}\n", "6:9", ["'fold'", "'folds'"]),
     "no-strategy": (ARMS + METRICS, "1:1", ["required", "strategy"]),
-    "no-arms": (HEAD + METRICS, "1:1", ["required", "arms"]),
+    "no-arms": (HEAD + METRICS, "1:1", ["0 entries", "two or more"]),
     "no-metrics": (HEAD + ARMS, "1:1", ["required", "metrics"]),
     "arm-without-name": (HEAD + "arms: [{name: a}, {weight: 1}]\n" + METRICS, "2:19", ["required", "name"]),
     "weight-text": (HEAD + "arms: [{name: a, weight: half}, {name: b}]\n" + METRICS, "2:18", ["float", "str"]),

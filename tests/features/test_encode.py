@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abloop.features.encode import MOST_LEVELS, Encoder, fit_encoder
+from abloop.features.column import FrameColumn, to_column
+from abloop.features.encode import Encoder
+from abloop.features.fit import MOST_LEVELS, fit_encoder
 from abloop.features.spec import Feature
 from abloop.records import Column, FeatureValue
 
@@ -20,9 +22,15 @@ texts = st.none() | st.sampled_from(["web", "phone", "", "é", "1", "nan"]) | st
 rows = st.lists(st.tuples(numbers, texts, numbers, texts), min_size=1, max_size=12)
 
 
-def turned(values: list[tuple[FeatureValue, ...]]) -> list[list[FeatureValue]]:
+def turned(values: list[tuple[FeatureValue, ...]]) -> list[FrameColumn]:
     """Return rows as columns."""
-    return [list(column) for column in zip(*values, strict=True)]
+    found = list(zip(*values, strict=True)) or [()] * len(FEATURES)
+    return [to_column(column, feature.type) for column, feature in zip(found, FEATURES, strict=True)]
+
+
+def categories(values: list[str | None]) -> list[FrameColumn]:
+    """Return one column of categories."""
+    return [to_column(values, "categorical")]
 
 
 @settings(max_examples=200, deadline=None)
@@ -41,7 +49,7 @@ def test_row_equals_frame(training: list[tuple[FeatureValue, ...]], new: list[tu
 @given(st.lists(texts, max_size=60))
 def test_levels_are_the_ranks_of_frequencies(values: list[str | None]) -> None:
     """The most frequent category is 0, the next 1; ties go by the alphabet; a missing value is no category."""
-    (column,) = fit_encoder([Feature("channel", "categorical")], [values]).columns
+    (column,) = fit_encoder([Feature("channel", "categorical")], categories(values)).columns
     counts = pd.Series([value for value in values if value is not None], dtype=object).value_counts()
     expected = sorted(counts.index, key=lambda level: (-counts[level], level))
     assert list(column.levels) == expected
@@ -50,11 +58,11 @@ def test_levels_are_the_ranks_of_frequencies(values: list[str | None]) -> None:
 def test_at_most_255_levels() -> None:
     """The rarest categories beyond 255 are read as unseen, in a row and in a frame."""
     values = [f"c{i:03d}" for i in range(300) for _ in range(2 if i < 200 else 1)]
-    encoder = fit_encoder([Feature("c", "categorical")], [values])
+    encoder = fit_encoder([Feature("c", "categorical")], categories(values))
     assert len(encoder.columns[0].levels) == MOST_LEVELS == 255
     assert encoder.row(("c199",)) == [199.0]
     assert math.isnan(encoder.row(("c299",))[0])
-    assert np.isnan(encoder.frame([["c299"]])[0, 0])
+    assert np.isnan(encoder.frame(categories(["c299"]))[0, 0])
 
 
 def test_unseen_and_missing_are_nan() -> None:
@@ -62,17 +70,17 @@ def test_unseen_and_missing_are_nan() -> None:
     encoder = Encoder([Column("age", "numeric"), Column("channel", "categorical", ("web",))])
     assert encoder.row((0.0, "web")) == [0.0, 0.0]
     assert np.isnan(encoder.row((None, "new"))).all()
-    assert np.isnan(encoder.frame([[None], [None]])).all()
+    assert np.isnan(encoder.frame([to_column([None], "numeric"), *categories([None])])).all()
 
 
 def test_no_features_and_no_rows() -> None:
     """An encoding of nothing gives frames of the right shape."""
     assert Encoder([]).row(()) == []
-    assert fit_encoder(FEATURES, [[], [], [], []]).frame([[], [], [], []]).shape == (0, 4)
+    assert fit_encoder(FEATURES, turned([])).frame(turned([])).shape == (0, 4)
 
 
 @pytest.mark.parametrize("values", [(1.0,), (1.0, "web", 2.0, "a", 3.0)], ids=["short", "long"])
 def test_another_number_of_features_is_refused(values: tuple[FeatureValue, ...]) -> None:
     """A row of another blueprint's features is an error, not a wrong prediction."""
     with pytest.raises(ValueError, match="zip"):
-        fit_encoder(FEATURES, [[], [], [], []]).row(values)
+        fit_encoder(FEATURES, turned([])).row(values)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abloop.errors import BlueprintError
-from abloop.features.spec import Feature, read, read_categorical, read_numeric, readers
+from abloop.features.read import read, read_categorical, read_numeric, readers
+from abloop.features.spec import Feature
 
 
 class Selfish:

@@ -1,0 +1,129 @@
+"""What must hold within the decision space, the features, the labels and the policy of a blueprint."""
+
+from __future__ import annotations
+
+
+from abloop import validate
+from abloop.blueprint.policy import compile_formula
+from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
+from abloop.errors import BlueprintError, listed, unknown
+from abloop.features.graph import Graph
+
+
+def check_space(blueprint: Blueprint) -> None:
+    """Check that the decision space is whole and has no fields of another.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    space = blueprint.space
+    given = [name for name in ("low", "high") if getattr(space, name) is not None]
+    if given and space.type != "number":
+        raise _refuse(f"space.{given[0]}", f"belongs to a number, but space.type is {space.type!r}", "remove it")
+    if space.fields and space.type != "structured":
+        raise _refuse("space.fields", f"belong to a structured value, but space.type is {space.type!r}", "remove them")
+    if space.type == "structured" and not space.fields:
+        raise _refuse("space.fields", "is empty", "name one or more, e.g. {name: bitrate, low: 100, high: 8000}")
+    if space.type == "boolean" and blueprint.arms and {arm.name for arm in blueprint.arms} != set(BOOLEANS):
+        names = listed(arm.name for arm in blueprint.arms)
+        raise _refuse("arms", f"are {names}, but space.type is 'boolean'", "name them 'false' and 'true', or none")
+    if blueprint.arms and not blueprint.is_choice:
+        raise _refuse("arms", f"belong to a choice, but space.type is {space.type!r}", "remove them, or the space")
+    if space.type == "number":
+        _check_bounds("space", Field("value", "number", space.low, space.high))
+    validate.distinct("space.fields", [field.name for field in space.fields])
+    for index, field in enumerate(space.fields):
+        path = f"space.fields[{index}]"
+        validate.text(f"{path}.name", field.name)
+        _check_bounds(path, field)
+        if field.type == "text" and not field.choices:
+            raise _refuse(f"{path}.choices", "is empty", "name what the text may be")
+        if field.type != "text" and field.choices:
+            raise _refuse(f"{path}.choices", f"belong to a text, but the field is a {field.type}", "remove them")
+
+
+def _check_bounds(path: str, field: Field) -> None:
+    for name in ("low", "high"):
+        bound = getattr(field, name)
+        if bound is not None:
+            validate.in_range(f"{path}.{name}", bound)
+            if field.type != "number":
+                raise _refuse(f"{path}.{name}", f"belongs to a number, but the field is a {field.type}", "remove it")
+    if field.low is not None and field.high is not None and field.low >= field.high:
+        raise _refuse(path, f"has low {field.low:g} and high {field.high:g}", "low must be below high")
+
+
+def check_features(blueprint: Blueprint) -> None:
+    """Check that features come from groups that exist, and are made of features that exist, in no circle.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    groups = {group.name: group for group in blueprint.groups}
+    metrics = [metric.name for metric in blueprint.metrics]
+    for index, feature in enumerate(blueprint.features):
+        path = f"features[{index}]"
+        if feature.group and feature.group not in groups:
+            place = f"{path}.group"
+            raise BlueprintError(f"{place}: {unknown('group', feature.group, groups)}", place=place)
+        if feature.metric and feature.metric not in metrics:
+            place = f"{path}.metric"
+            raise BlueprintError(f"{place}: {unknown('metric', feature.metric, metrics)}", place=place)
+        tallies = bool(feature.group) and groups[feature.group].events
+        if tallies and not feature.metric:
+            raise _refuse(path, f"is of the events {feature.group!r} but has no metric", "add metric and window")
+        if feature.metric and not tallies:
+            raise _refuse(path, f"tallies {feature.metric!r} of group {feature.group!r}", "give the group events: true")
+        if feature.metric and feature.type != "numeric":
+            raise _refuse(path, f"is a tally, but its type is {feature.type!r}", "leave the type out")
+    for index, group in enumerate(blueprint.groups):
+        if not any(feature.group == group.name for feature in blueprint.features):
+            raise _refuse(f"groups[{index}]", f"{group.name!r} has no feature", "add one, or remove the group")
+    Graph(blueprint.features)
+
+
+def check_labels(blueprint: Blueprint) -> None:
+    """Check that labels are metrics, each once.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    metrics = [metric.name for metric in blueprint.metrics]
+    validate.distinct("labels", [label.name for label in blueprint.labels])
+    for index, label in enumerate(blueprint.labels):
+        place = f"labels[{index}].name"
+        if label.name in {feature.name for feature in blueprint.features}:
+            raise _refuse(place, f"{label.name!r} is also a feature", "what is predicted may not be known before")
+        if label.name not in metrics:
+            raise BlueprintError(f"{place}: {unknown('metric', label.name, metrics)}", place=place)
+        if label.by_arm and not blueprint.is_choice:
+            raise _refuse(
+                f"labels[{index}].by_arm", f"needs arms, but space.type is {blueprint.space.type!r}", "remove it"
+            )
+
+
+def check_policy(blueprint: Blueprint) -> None:
+    """Check weights and formula against everything that they may name.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix; in a formula with a caret under the spot.
+    """
+    validate.distinct("policy.weights", [weight.name for weight in blueprint.policy.weights])
+    for index, weight in enumerate(blueprint.policy.weights):
+        path = f"policy.weights[{index}]"
+        validate.text(f"{path}.name", weight.name)
+        if not weight.name.isidentifier() or not weight.name.isascii():
+            raise _refuse(f"{path}.name", f"is {weight.name!r}", "use letters, digits and _, e.g. 'threshold'")
+        for name in ("value", "low", "high"):
+            if getattr(weight, name) is not None:
+                validate.in_range(f"{path}.{name}", getattr(weight, name))
+        low = weight.value if weight.low is None else weight.low
+        high = weight.value if weight.high is None else weight.high
+        if not low <= weight.value <= high:
+            message = f"is {weight.value:g}, outside its range [{low:g}, {high:g}]"
+            raise _refuse(f"{path}.value", message, "move the value, low or high")
+    compile_formula(blueprint)
+
+
+def _refuse(place: str, what: str, fix: str) -> BlueprintError:
+    return BlueprintError(f"{place} {what}; {fix}", place=place)

@@ -1,0 +1,260 @@
+"""The policy of a blueprint, compiled: which names its formula may read, and what its results become.
+
+The same formula decides for one decision and, as a frame, for all rows of a training table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from abloop.blueprint.spec import Blueprint, Field
+from abloop.errors import BlueprintError, listed
+from abloop.features.graph import Graph
+from abloop.policy.formula import Formula, Kind
+from abloop.records import FeatureValue, Phase
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from abloop.features.column import FrameColumn
+
+ARM_NAMES: tuple[str, ...] = ("effect", "cost", "sd")
+_FEATURE_KINDS: dict[str, Kind] = {"numeric": "number", "time": "number", "categorical": "text"}
+_RESULTS: dict[str, tuple[Kind, ...]] = {
+    "choice": ("choice", "shares"),
+    "boolean": ("truth", "choice", "shares"),
+    "number": ("number",),
+    "ordering": ("number",),
+    "structured": ("record",),
+}
+_WANTED = {
+    "choice": "an arm, e.g. best_arm(effect, cost) or arm('NAME') if ... else arm('OTHER'), or their shares",
+    "boolean": "true or false, e.g. PREDICTION > threshold",
+    "number": "a number",
+    "ordering": "a number: the candidates are ordered by it, greatest first",
+    "structured": "a value for each field, e.g. {'bitrate': 800 * quality, 'hd': bandwidth > 2}",
+}
+
+
+def names_of(blueprint: Blueprint) -> dict[str, Kind]:
+    """Return what a formula may read, and as what.
+
+    Raises:
+        BlueprintError: A weight has the name of something else.
+    """
+    graph = Graph(blueprint.features)
+    names: dict[str, Kind] = {
+        name: _FEATURE_KINDS[kind]
+        for name, kind in zip(graph.names, graph.types, strict=True)
+        if kind in _FEATURE_KINDS
+    }
+    for label in blueprint.labels:
+        names[label.name] = "arms" if label.by_arm else "number"
+    taken = {feature.name for feature in blueprint.features} | set(names)
+    for index, weight in enumerate(blueprint.policy.weights):
+        if weight.name in taken or weight.name in ARM_NAMES:
+            place = f"policy.weights[{index}].name"
+            raise BlueprintError(
+                f"{place} {weight.name!r} hides a feature, label or word of that name; rename it", place=place
+            )
+        names[weight.name] = "number"
+    if blueprint.is_choice:
+        for name in ARM_NAMES:
+            if name in names and name in blueprint.policy.formula:
+                raise BlueprintError(
+                    f"policy.formula: {name!r} is both a word of the language and a feature or label; rename yours",
+                    place="policy.formula",
+                )
+            names[name] = "arms"
+    return names
+
+
+def compile_formula(blueprint: Blueprint) -> Formula:
+    """Return the checked formula of a blueprint.
+
+    Raises:
+        BlueprintError: With a caret under the spot.
+    """
+    names = names_of(blueprint)
+    arms = [arm.name for arm in blueprint.ordered_arms()] if blueprint.is_choice else []
+    formula = Formula(blueprint.policy.formula or _default(blueprint), names, arms)
+    if blueprint.space.type == "structured" and formula.kind == "record":
+        _check_fields(blueprint.space.fields, formula.fields)
+    kind = blueprint.space.type
+    if formula.kind not in _RESULTS[kind]:
+        came = {"truth": "true or false", "arms": "one number for each arm"}.get(formula.kind, f"a {formula.kind}")
+        raise BlueprintError(
+            f"policy.formula gives {came}; a {kind} space needs {_WANTED[kind]}", place="policy.formula"
+        )
+    return formula
+
+
+def _check_fields(fields: Sequence[Field], given: Mapping[str, Kind]) -> None:
+    """Refuse a structured value whose fields are not those of the space."""
+    kinds = {field.name: "truth" if field.type == "boolean" else field.type for field in fields}
+    for name in [*kinds, *given]:
+        if given.get(name) != kinds.get(name):
+            came = f"is {given[name]}" if name in given else "is missing"
+            wanted = f"allowed: {kinds[name]}" if name in kinds else f"allowed fields: {listed(kinds)}"
+            message = f"policy.formula: field {name!r} {came}; {wanted}".replace("truth", "true or false")
+            raise BlueprintError(message, place="policy.formula")
+
+
+def _default(blueprint: Blueprint) -> str:
+    """Return the formula of a blueprint that gives none."""
+    if blueprint.is_choice:
+        return "best_arm(effect, cost)"
+    labels = [label.name for label in blueprint.labels if not label.by_arm]
+    if len(labels) == 1 and blueprint.space.type != "structured":
+        return f"feature({labels[0]!r})"
+    kind = blueprint.space.type
+    raise BlueprintError(f"policy.formula is missing; a {kind} space needs {_WANTED[kind]}", place="policy.formula")
+
+
+def first_phase(blueprint: Blueprint) -> Phase:
+    """Return how a version begins: a choice is randomised; a rule decides at once; all else gives the default."""
+    if blueprint.is_choice:
+        return "randomise"
+    return "default" if Policy(blueprint).needs_release else "personalise"
+
+
+class Policy:
+    """A blueprint's policy, ready to decide.
+
+    Args:
+        blueprint: A checked blueprint.
+        sd: Uncertainty of each arm's mean, in value, shape (k,), from the release; zeros without one.
+
+    Attributes:
+        formula: The checked formula.
+        needs_release: Whether it reads anything that only a release predicts.
+    """
+
+    def __init__(self, blueprint: Blueprint, sd: Sequence[float] = ()) -> None:
+        """Compile the formula and where each of its inputs stands."""
+        self.formula = compile_formula(blueprint)
+        self.space = blueprint.space
+        arms = blueprint.ordered_arms() if blueprint.is_choice else ()
+        self._constants: dict[str, float | tuple[float, ...]] = {
+            weight.name: float(weight.value) for weight in blueprint.policy.weights
+        }
+        if arms:
+            self._constants["cost"] = tuple(float(arm.cost) for arm in arms)
+            self._constants["sd"] = tuple(sd) or (0.0,) * len(arms)
+        places: dict[str, int] = {name: place for place, name in enumerate(Graph(blueprint.features).names)}
+        self._features = len(places)
+        start = len(arms)
+        spans = {"effect": slice(0, start)} if arms else {}
+        for label in blueprint.labels:
+            width = len(arms) if label.by_arm else 1
+            spans[label.name] = slice(start, start + width)
+            start += width
+        predicted = {"effect", "sd"} | {label.name for label in blueprint.labels}
+        self.needs_release = bool(predicted & set(self.formula.reads))
+        self.labels = tuple(label.name for label in blueprint.labels if label.name in self.formula.reads)
+        single = {label.name for label in blueprint.labels if not label.by_arm}
+        reads, self._call = self.formula.scalar(
+            {name: value for name, value in self._constants.items() if name in self.formula.reads}
+        )
+        self._reads = tuple(
+            (places[name], None) if name in places else (spans[name].start, None if name in single else spans[name])
+            for name in reads
+        )
+        self._of_features = tuple(name in places for name in reads)
+        self._names = reads
+
+    def inputs(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> list[Any]:
+        """Return the values of the names that the formula reads, constants left out."""
+        return [
+            features[place] if feature else predictions[place] if span is None else tuple(predictions[span])
+            for (place, span), feature in zip(self._reads, self._of_features, strict=True)
+        ]
+
+    def row(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> Any:
+        """Return what the formula gives for one decision.
+
+        Args:
+            features: All features, as `Graph.row` gives them.
+            predictions: What the release predicts: effects of the arms, then labels.
+
+        Returns:
+            Of a choice: index of the arm, or a tuple of shares; of another space: the value, within its bounds.
+            None where the formula is undefined: a value is missing, or a number is not finite.
+        """
+        return self._settle(self._call(*self.inputs(features, predictions)))
+
+    def _settle(self, result: Any) -> Any:
+        kind = self.formula.kind
+        if kind == "truth":
+            return int(result)
+        if kind == "choice":
+            return result if result >= 0 else None
+        if kind == "number":
+            return _bounded(self.space.low, self.space.high, result)
+        if kind == "record":
+            return _record(self.space.fields, result)
+        return result
+
+    def frame(
+        self,
+        features: Sequence[FrameColumn],
+        predictions: Mapping[str, Any],
+        rows: int,
+        constants: Mapping[str, float | tuple[float, ...]] = {},  # noqa: B006  # never written
+    ) -> NDArray[np.float64] | NDArray[np.intp]:
+        """Return what the formula of a choice gives for many rows: shares of the arms.
+
+        Args:
+            features: All features, as `Graph.frame` gives them, n rows each.
+            predictions: `effect` and by-arm labels of shape (n, k), other labels of shape (n,).
+            rows: n.
+            constants: Weights, cost or sd to use instead of the blueprint's.
+
+        Returns:
+            Probability of each arm, shape (n, k); rows where the formula is undefined give control everything.
+        """
+        import numpy as np
+
+        from abloop.features.column import Categories
+
+        values: dict[str, Any] = {**self._constants, **constants}
+        for name, (place, _), feature in zip(self._names, self._reads, self._of_features, strict=True):
+            column: Any = features[place] if feature else predictions[name]
+            values[name] = column.texts() if isinstance(column, Categories) else column
+        result: Any = self.formula.frame({name: values[name] for name in self.formula.reads}, rows)
+        arms = len(values["cost"])
+        if self.formula.kind == "shares":
+            undefined = np.isnan(result).any(axis=1)
+            return np.where(undefined[:, None], np.eye(arms)[0], result)
+        chosen = np.asarray(result).astype(np.intp)
+        shares: NDArray[np.float64] = np.eye(arms)[np.where(chosen < 0, 0, chosen)]
+        return shares
+
+    def show(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> str:
+        """Return the formula with the numbers of one decision put in."""
+        given = dict(zip(self._names, self.inputs(features, predictions), strict=True))
+        return self.formula.show({**{n: v for n, v in self._constants.items() if n in self.formula.reads}, **given})
+
+
+def _bounded(low: float | None, high: float | None, value: float) -> float | None:
+    if not math.isfinite(value):
+        return None
+    if low is not None and value < low:
+        return float(low)
+    return float(high) if high is not None and value > high else value
+
+
+def _record(fields: Sequence[Field], result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a structured value within its bounds; None where a field is undefined or not allowed."""
+    found: dict[str, Any] = {}
+    for field in fields:
+        value = result[field.name]
+        if field.type == "number":
+            value = _bounded(field.low, field.high, value)
+        if value is None or (field.type == "text" and value not in field.choices):
+            return None
+        found[field.name] = value
+    return found

@@ -1,0 +1,67 @@
+"""The canary: does a model of the labels predict rows it never saw better than their mean does?
+
+Of a decision space without arms nothing can be randomised before there is a policy, so that the model is proven
+on logged rows first; what its decisions are worth is then measured on the explore share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from abloop.evaluate.ope import Frame, Index, clustered_mean
+from abloop.evaluate.verdict import Answer, Verdict
+from abloop.stats.sequential import always_valid_z, one_sided_z
+
+
+def judge_labels(
+    losses: Mapping[str, tuple[Frame, Frame]],
+    groups: Index,
+    alpha: float = 0.05,
+    *,
+    always_valid: bool = False,
+) -> Verdict:
+    """Return the verdict on label models: each must beat the mean of its label.
+
+    Args:
+        losses: Label to squared error of the model and of the mean, out of fold, each of shape (n,), NaN where
+            the label is missing.
+        groups: Unit of each row, shape (n,).
+        alpha: Error rate of serving a model that is no better, in (0, 0.5).
+        always_valid: Whether it will be asked again as rows come in.
+
+    Returns:
+        The verdict; its gain is the share of the mean's squared error that the weakest model takes away.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> errors = rng.normal(size=400) ** 2
+        >>> judge_labels({"opened": (errors * 0.5, errors)}, np.arange(400)).verdict
+        'personalise'
+    """
+    found = []
+    for name, (model, mean) in losses.items():
+        known = ~np.isnan(model)
+        units = len(np.unique(groups[known]))
+        z = always_valid_z(units, alpha) if always_valid else one_sided_z(alpha)
+        base = float(mean[known].mean())
+        _, dense = np.unique(groups[known], return_inverse=True)
+        saved, error = clustered_mean(mean[known] - model[known], dense)
+        found.append(((saved - z * error) / base, saved / base, (saved + z * error) / base, name, units))
+    low, gain, high, name, units = min(found)
+    answer: Answer = "personalise" if low > 0 else "not enough evidence"
+    said = f"{name!r} is predicted {gain:.1%} better than by its mean (lower bound {low:+.1%}, {units:,} units)"
+    words = f"Personalise: {said}." if low > 0 else f"Not enough evidence: {said}; the bound must be above zero."
+    return Verdict(
+        verdict=answer,
+        arm="",
+        gain=gain,
+        low=low,
+        high=high,
+        learner="labels",
+        reason=words,
+        n=units,
+        alpha=alpha,
+        always_valid=always_valid,
+    )

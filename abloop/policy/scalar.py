@@ -1,0 +1,255 @@
+"""A checked formula as a Python function of one decision's values.
+
+Source text is written from our own nodes alone: numbers by `repr`, texts by `repr`, names as `v0`, `v1` and so on.
+Nothing a user wrote is evaluated as it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from abloop.libm import exp, log
+from abloop.policy.draws import argmax, epsilon, softmax, thompson
+from abloop.policy.nodes import (
+    Arm,
+    Binary,
+    Call,
+    Choose,
+    Compare,
+    Kind,
+    Logic,
+    Member,
+    Name,
+    Node,
+    Number,
+    Record,
+    Text,
+    Truth,
+    Unary,
+)
+
+DEEPEST = 12  # nested brackets in a line of the source; what is deeper becomes a line of its own
+_GLOBALS: dict[str, Any] = {
+    "__builtins__": {},
+    "nan": math.nan,
+    "sqrt": math.sqrt,
+    "exp": exp,
+    "log": log,
+    "argmax": argmax,
+    "softmax": softmax,
+    "epsilon": epsilon,
+    "thompson": thompson,
+    "abs": abs,
+    "tuple": tuple,
+    "zip": zip,
+}
+
+
+def compile_scalar(
+    node: Node, kinds: Mapping[str, Kind], kind_of: Callable[[Node], Kind], arms: Sequence[str], reads: Sequence[str]
+) -> Callable[..., Any]:
+    """Return a checked formula as a function of the values it reads, by position.
+
+    Args:
+        node: The formula.
+        kinds: Kind of each name.
+        kind_of: Kind of each node.
+        arms: Arm names.
+        reads: Names in the order of the function's arguments.
+    """
+    writer = _Writer(kinds, kind_of, arms, reads)
+    result = writer.write(node)
+    arguments = ", ".join(f"v{index}" for index in range(len(reads)))
+    entry = [f"    if v{index} is None: v{index} = nan" for index, name in enumerate(reads) if kinds[name] == "number"]
+    lines = [f"def formula({arguments}):", *entry, *writer.lines, f"    return {result}"]
+    found: dict[str, Any] = {}
+    code = compile("\n".join(lines), "<formula>", "exec")
+    exec(code, dict(_GLOBALS), found)  # noqa: S102  # our own words around checked numbers and quoted texts
+    function: Callable[..., Any] = found["formula"]
+    return function
+
+
+class _Writer:
+    """Writes the source of each node.
+
+    Attributes:
+        lines: Lines that come before the result.
+    """
+
+    def __init__(
+        self, kinds: Mapping[str, Kind], kind_of: Callable[[Node], Kind], arms: Sequence[str], reads: Sequence[str]
+    ) -> None:
+        self._kinds = kinds
+        self._kind_of = kind_of
+        self._arms = tuple(arms)
+        self._places = {name: f"v{index}" for index, name in enumerate(reads)}
+        self._count = 0
+        self.lines: list[str] = []
+
+    def write(self, node: Node) -> str:
+        """Return the source of a node's value; of one number for each arm, a tuple."""
+        if self._kind_of(node) == "arms":
+            return self._arms_tuple(node)
+        return self._value(node, {})
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"t{self._count}"
+
+    def _keep(self, source: str) -> str:
+        """Return a name for a value, on a line of its own."""
+        name = self._new()
+        self.lines.append(f"    {name} = {source}")
+        return name
+
+    def _arms_tuple(self, node: Node) -> str:
+        """Return the source of a tuple of one number for each arm: a loop over what it reads by arm."""
+        if isinstance(node, Name):
+            return self._places[node.name]
+        read = dict.fromkeys(self._by_arm(node))
+        each = {name: f"e{self._places[name][1:]}" for name in read}
+        value = self._value(node, each)
+        sources = [self._places[name] for name in read]
+        if len(sources) == 1:
+            return f"tuple([{value} for {each[next(iter(read))]} in {sources[0]}])"
+        return f"tuple([{value} for {', '.join(each.values())} in zip({', '.join(sources)})])"
+
+    def _by_arm(self, node: Node) -> list[str]:
+        from abloop.policy.nodes import inner
+
+        found, todo = [], [node]
+        while todo:
+            here = todo.pop()
+            if isinstance(here, Name) and self._kinds[here.name] == "arms":
+                found.append(here.name)
+            todo.extend(reversed(inner(here)))
+        return found
+
+    def _value(self, node: Node, each: dict[str, str]) -> str:
+        """Return the source of a value; within a loop over arms, of one arm's."""
+        if each and self._kind_of(node) != "arms" and not isinstance(node, Number | Text | Truth | Name):
+            return self._keep(self._value(node, {}))  # the same for every arm
+        source = self._source(node, each)
+        deep = deepest = 0
+        for letter in source:
+            deep += (letter == "(") - (letter == ")")
+            deepest = max(deepest, deep)
+        return self._keep(source) if deepest > DEEPEST and not each else source
+
+    def _source(self, node: Node, each: dict[str, str]) -> str:
+        if isinstance(node, Number):
+            return repr(node.value) if node.value >= 0 else f"({node.value!r})"
+        if isinstance(node, Text | Truth):
+            return repr(node.value)
+        if isinstance(node, Name):
+            return each.get(node.name, self._places[node.name])
+        if isinstance(node, Arm):
+            return str(self._arms.index(node.name))
+        if isinstance(node, Unary):
+            return f"({'not ' if node.sign == 'not' else '-'}{self._value(node.value, each)})"
+        if isinstance(node, Binary):
+            return self._binary(node, each)
+        if isinstance(node, Compare):
+            return self._compare(node)
+        if isinstance(node, Member):
+            listed = "".join(f"{item.value!r}, " for item in node.among)
+            name = self._keep(self._value(node.value, {}))
+            missing = f"{name} is not None" if isinstance(node.among[0], Text) else f"{name} == {name}"
+            return f"({missing} and {name} {'not in' if node.negated else 'in'} ({listed}))"
+        if isinstance(node, Logic):
+            return "(" + f" {node.sign} ".join(self._value(value, {}) for value in node.values) + ")"
+        if isinstance(node, Choose):
+            return self._choose(node, each)
+        if isinstance(node, Record):
+            fields = [f"{name!r}: {self._value(v, {})}" for name, v in zip(node.names, node.values, strict=True)]
+            return "{" + ", ".join(fields) + "}"
+        assert isinstance(node, Call)  # noqa: S101  # all other nodes came before
+        return self._call(node, each)
+
+    def _binary(self, node: Binary, each: dict[str, str]) -> str:
+        left, right = self._value(node.left, each), self._value(node.right, each)
+        if node.sign != "/":
+            return f"({left} {node.sign} {right})"
+        if isinstance(node.right, Number) and node.right.value:
+            return f"({left} / {right})"
+        name = self._new()
+        return f"({left} / {name} if ({name} := {right}) else nan)"
+
+    def _compare(self, node: Compare) -> str:
+        values = [self._value(value, {}) for value in node.values]
+        constant = [isinstance(value, Number | Text) for value in node.values]
+        plain = all(sign not in ("==", "!=") for sign in node.signs)
+        if plain:
+            return "(" + values[0] + "".join(f" {s} {v}" for s, v in zip(node.signs, values[1:], strict=True)) + ")"
+        names = [v if fixed else self._keep(v) for v, fixed in zip(values, constant, strict=True)]
+        parts = []
+        text = self._kind_of(node.values[0]) == "text"
+        for index, sign in enumerate(node.signs):
+            parts.append(f"{names[index]} {sign} {names[index + 1]}")
+        for name, fixed in zip(names, constant, strict=True):
+            if not fixed:  # nothing is equal or unequal to what is missing
+                parts.append(f"{name} is not None" if text else f"{name} == {name}")
+        return "(" + " and ".join(parts) + ")"
+
+    def _choose(self, node: Choose, each: dict[str, str]) -> str:
+        test = self._value(node.test, {})
+        if each:
+            test = test if test.isidentifier() else self._keep(test)
+        sides = []
+        mixed = self._kind_of(node) == "shares"
+        for side in (node.then, node.otherwise):
+            if self._kind_of(side) == "arms" and not each:
+                sides.append(self._arms_tuple(side))
+            elif mixed and self._kind_of(side) == "choice":
+                sides.append(f"epsilon({self._value(side, {})}, 0.0, {len(self._arms)})")
+            else:
+                sides.append(self._value(side, each))
+        return f"({sides[0]} if {test} else {sides[1]})"
+
+    def _call(self, node: Call, each: dict[str, str]) -> str:
+        name = node.name
+        if name in ("argmax", "best_arm", "softmax", "thompson"):
+            return self._of_arms(node)
+        if name == "uniform":
+            return repr((1.0 / len(self._arms),) * len(self._arms))
+        values = [self._value(value, each) for value in node.values]
+        if name in ("min", "max"):
+            source = values[0]
+            for value in values[1:]:
+                source = self._extreme(source, "<=" if name == "min" else ">=", value, each)
+            return source
+        if name == "clip":
+            low = self._extreme(values[0], ">=", values[1], each)
+            return self._extreme(low, "<=", values[2], each)
+        if name == "missing":
+            (value,) = values
+            if isinstance(node.values[0], Text):
+                return "False"
+            return f"({value} is None)" if self._kind_of(node.values[0]) == "text" else self._is_nan(value)
+        if name == "sqrt":
+            here = self._new()
+            return f"(sqrt({here}) if ({here} := {values[0]}) >= 0.0 else nan)"
+        if name == "epsilon":
+            return f"epsilon({values[0]}, {values[1]}, {len(self._arms)})"
+        return f"{name}({values[0]})"
+
+    def _is_nan(self, value: str) -> str:
+        name = self._new()
+        return f"(({name} := {value}) != {name})"
+
+    def _extreme(self, left: str, sign: str, right: str, each: dict[str, str]) -> str:
+        """Return the lesser or greater of two values: the first of equals, NaN where either is."""
+        if not each and left.count("(") > DEEPEST:
+            left = self._keep(left)
+        one, two = self._new(), self._new()
+        return f"({one} if ({one} := {left}) {sign} ({two} := {right}) or {one} != {one} else {two})"
+
+    def _of_arms(self, node: Call) -> str:
+        values = list(node.values)
+        if node.name == "best_arm":
+            net = values[0] if len(values) == 1 else Binary(at=node.at, sign="-", left=values[0], right=values[1])
+            return f"argmax({self._arms_tuple(net)})"
+        sources = [self._arms_tuple(v) if self._kind_of(v) == "arms" else self._value(v, {}) for v in values]
+        return f"{node.name}({', '.join(sources)})"

@@ -1,0 +1,99 @@
+"""Comparisons of blueprint versions in production, in the database: what is compared, since when, by whom and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from abloop.records import Phase
+from abloop.store.sql import Database, metadata
+
+comparisons = sa.Table(
+    "abloop_comparisons",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("strategy", sa.Text, nullable=False, index=True),
+    sa.Column("entries", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One version in a comparison.
+
+    Attributes:
+        version: Blueprint version.
+        share: Share of units that it decides for.
+        phase: How it is served.
+        release: Name of the artefact that serves; empty for none.
+    """
+
+    version: int
+    share: float
+    phase: Phase
+    release: str = ""
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Versions of one strategy that are compared; without entries, the end of the comparison before.
+
+    Attributes:
+        strategy: Its name.
+        entries: The versions, in the order they were named.
+        at: Since when, in seconds since 1970.
+        who: Who began or ended it.
+        why: Why.
+        id: Its number; names the draw of the units.
+    """
+
+    strategy: str
+    entries: tuple[Entry, ...]
+    at: float
+    who: str
+    why: str
+    id: int = 0
+
+
+class Comparisons:
+    """What is compared.
+
+    Args:
+        database: Where it is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def add(self, comparison: Comparison) -> Comparison:
+        """Begin a comparison, or end the one before where it has no entries; return it as kept."""
+        row = msgspec.structs.asdict(comparison)
+        del row["id"]
+        row["entries"] = msgspec.json.encode(comparison.entries).decode()
+        with self._database.transaction() as connection:
+            key = connection.execute(comparisons.insert().values(**row)).inserted_primary_key
+        return msgspec.structs.replace(comparison, id=int(key[0]) if key else 0)
+
+    def current(self) -> dict[str, Comparison]:
+        """Return the running comparison of each strategy that has one."""
+        newest = sa.select(sa.func.max(comparisons.c.id)).group_by(comparisons.c.strategy)
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(comparisons).where(comparisons.c.id.in_(newest))).all()
+        found = [_comparison(row) for row in rows]
+        return {comparison.strategy: comparison for comparison in found if comparison.entries}
+
+    def last(self, strategy: str) -> Comparison | None:
+        """Return the newest comparison of a strategy, running or ended; None if there never was one."""
+        query = sa.select(comparisons).where(comparisons.c.strategy == strategy, comparisons.c.entries != "[]")
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(comparisons.c.id.desc()).limit(1)).first()
+        return _comparison(row) if row else None
+
+
+def _comparison(row: Any) -> Comparison:
+    entries = msgspec.json.decode(row.entries, type=tuple[Entry, ...])
+    return Comparison(row.strategy, entries, row.at, row.who, row.why, row.id)
