@@ -91,7 +91,8 @@ def _loop(name: str) -> Callable[[Array], Array]:
         import numba
     except ImportError:
         return one_by_one(_ONE[name])
-    compiled: Any = numba.vectorize(["float64(float64)"])(_COMPILED[name])
+    vectorize: Any = numba.vectorize
+    compiled: Any = vectorize(["float64(float64)"])(_COMPILED[name])
     return lambda x: compiled(x)
 
 

@@ -91,7 +91,36 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
 
 def ship_spool(workspace: Workspace) -> Shipped:
     """Bring every record that product processes wrote into the database."""
-    return ship(workspace.spool_directory, workspace.journal)
+    shipped = ship(workspace.spool_directory, workspace.journal, tallied := _Tallied(workspace))
+    if tallied.some:
+        workspace.journal.purge_tallies(workspace.clock())
+    return shipped
+
+
+class _Tallied:
+    """Which context keys are tallied, by strategy and version; looked up once in a turn.
+
+    Attributes:
+        some: Whether any are.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+        self.some = False
+
+    def __call__(self, strategy: str, version: int) -> tuple[str, ...]:
+        """Return the key at each place of a decision's entities, empty where it is not tallied; version 0 is all."""
+        if (strategy, version) not in self._known:
+            found: dict[int, tuple[str, ...]] = {0: ()}
+            if strategy in self._workspace.catalogue.servings():
+                for registered, blueprint in self._workspace.catalogue.blueprints(strategy):
+                    keys = tuple(group.key if group.events else "" for group in blueprint.groups)
+                    found[registered.version] = keys
+                    found[0] += keys
+            self._known |= {(strategy, number): keys for number, keys in found.items()}
+            self.some |= any(found[0])
+        return self._known.setdefault((strategy, version), ())
 
 
 def join_rows(workspace: Workspace, strategy: str) -> int:
@@ -153,8 +182,8 @@ def gate(
         losses = label_losses(table, Policy(table.blueprint).labels, progress)
         verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = msgspec.structs.replace(verdict, rows=seen.rows)
-        candidate = fit_release(table, verdict.learner)
-        judged = Judged(verdict, candidate, candidate if verdict.verdict == "personalise" else None)
+        model = fit_release(table, verdict.learner)
+        judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = msgspec.structs.replace(verdict, rows=seen.rows)

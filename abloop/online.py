@@ -15,7 +15,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from abloop.errors import AbloopError, DataError
-from abloop.records import Decision, Observation, encode
+from abloop.records import Observation, encode
 from abloop.snapshot import NOTHING, Snapshot, arrange, decide, placed
 from abloop.store.workspace import Workspace
 

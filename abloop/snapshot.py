@@ -30,7 +30,6 @@ from abloop.records import Decision, FeatureValue, Phase
 from abloop.store.catalogue import Serving
 from abloop.store.workspace import Workspace
 
-
 NOTHING = Fetched()
 
 
@@ -106,8 +105,8 @@ class Snapshot:
         self.split = split
         compared = [self, *(split.snapshots if split else ())]
         self.feeds = tuple(snapshot.feed for snapshot in compared if snapshot.feed is not None)
-        own = frozenset(metric.name for metric in blueprint.metrics)
-        self.metrics = own.union(*(snapshot.metrics for snapshot in compared[1:]))
+        named = [snapshot.blueprint.metrics for snapshot in compared]
+        self.metrics = frozenset(metric.name for metrics in named for metric in metrics)
         self.names = tuple(arm.name for arm in arms)
         self.values = blueprint.values()
         self.costs = tuple(arm.cost for arm in arms)

@@ -61,7 +61,9 @@ def make_row(calls: int) -> dict[str, Contestant[list[dict[str, Any]]]]:
     graph = Graph(features)
     plan, places = readers(graph.sourced), sources(graph.sourced, ["user"])
     store = OnlineStore()
-    cache = store.group("user", lambda entity: {f"g{i}": i + len(entity) for i in range(CACHED)}, budget=1.0, max_age=1e9)
+    cache = store.group(
+        "user", lambda entity: {f"g{i}": i + len(entity) for i in range(CACHED)}, budget=1.0, max_age=1e9
+    )
     rows = [read_from(plan, places, (context(i), cache.fetch(f"u{i % 100}")[0] or {})) for i in range(500)]
     from abloop.features.column import to_column
 

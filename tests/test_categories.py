@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +22,9 @@ DAY = 86_400.0
 Send = Callable[[Loop, np.random.Generator, ManualClock, str], None]
 
 
-def learned(directory: Path, name: str, send: Send, ttl: float, before: Callable[[Path], None] | None = None) -> tuple[Loop, Cycle]:
+def learned(
+    directory: Path, name: str, send: Send, ttl: float, before: Callable[[Path], None] | None = None
+) -> tuple[Loop, Cycle]:
     """Register a category, send traffic, wait for its TTL, and turn the cold path once."""
     clock = ManualClock()
     loop = open_loop(directory, clock)
@@ -32,7 +33,9 @@ def learned(directory: Path, name: str, send: Send, ttl: float, before: Callable
     loop.register(abloop.load(FILES / f"{name}.yaml"))
     send(loop, np.random.default_rng(0), clock, "h")
     clock.advance(ttl + 1)
-    result = offline.cycle(loop, loop.catalogue.serving(next(iter(loop.catalogue.servings()))).strategy, always_valid=False)
+    result = offline.cycle(
+        loop, loop.catalogue.serving(next(iter(loop.catalogue.servings()))).strategy, always_valid=False
+    )
     loop.refresh()
     return loop, result
 
@@ -137,7 +140,9 @@ def screens(loop: Loop, rng: np.random.Generator, clock: ManualClock, prefix: st
     for i in range(3_000):
         chance = float(rng.choice([0.03, 0.85]))
         history = {"profile": 3} if chance > 0.5 else {"other": 1}
-        fetched = handle.get_decision(f"{prefix}{i}", {"user_id": f"u{i}", "screen": "home", "history": history, "visits": 2})
+        fetched = handle.get_decision(
+            f"{prefix}{i}", {"user_id": f"u{i}", "screen": "home", "history": history, "visits": 2}
+        )
         assert fetched in (True, False)
         opened = rng.random() < chance
         handle.log_observations(f"{prefix}{i}", {"opened": opened, "instant": bool(opened and fetched)})
@@ -198,9 +203,11 @@ def customers(loop: Loop, rng: np.random.Generator, clock: ManualClock, prefix: 
     handle = loop.strategy("customer_value")
     for i in range(2_000):
         source, basket = str(rng.choice(["search", "ad"])), float(rng.uniform(5, 100))
-        seen = datetime.datetime(2026, 1, 1 + i % 28, tzinfo=datetime.UTC)
+        seen = dt.datetime(2026, 1, 1 + i % 28, tzinfo=dt.UTC)
         handle.get_decision(f"{prefix}{i}", {"customer": i, "source": source, "basket": basket, "first_seen": seen})
-        handle.log_observations(f"{prefix}{i}", {"spend": basket * (3 if source == "search" else 1) + float(rng.normal(0, 10))})
+        handle.log_observations(
+            f"{prefix}{i}", {"spend": basket * (3 if source == "search" else 1) + float(rng.normal(0, 10))}
+        )
     assert handle.errors == 0
 
 
@@ -209,7 +216,9 @@ def test_value_estimation(tmp_path: Path) -> None:
     loop, result = learned(tmp_path, "value_estimation", customers, 90 * DAY)
     assert result.serving.phase == "personalise", result.verdict.reason
     handle = loop.strategy("customer_value")
-    given = [handle.get_decision(f"n{i}", {"customer": f"n{i}", "source": "search", "basket": 90.0}) for i in range(200)]
+    given = [
+        handle.get_decision(f"n{i}", {"customer": f"n{i}", "source": "search", "basket": 90.0}) for i in range(200)
+    ]
     defaults = sum(value == 20 for value in given)
     assert 0 < defaults < 30
     assert all(value == pytest.approx(0.8 * 270, rel=0.15) for value in given if value != 20)

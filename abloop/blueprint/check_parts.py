@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from abloop import validate
 from abloop.blueprint.policy import compile_formula
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field

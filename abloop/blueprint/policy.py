@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from abloop.blueprint.spec import Blueprint, Field
 from abloop.errors import BlueprintError, listed
 from abloop.features.graph import Graph
-from abloop.policy.formula import Formula, Kind
+from abloop.policy.formula import NOTHING, Formula, Kind
 from abloop.records import FeatureValue, Phase
 
 if TYPE_CHECKING:
@@ -203,8 +203,8 @@ class Policy:
         features: Sequence[FrameColumn],
         predictions: Mapping[str, Any],
         rows: int,
-        constants: Mapping[str, float | tuple[float, ...]] = {},  # noqa: B006  # never written
-    ) -> NDArray[np.float64] | NDArray[np.intp]:
+        constants: Mapping[str, Any] = NOTHING,
+    ) -> NDArray[np.float64]:
         """Return what the formula of a choice gives for many rows: shares of the arms.
 
         Args:
@@ -228,7 +228,8 @@ class Policy:
         arms = len(values["cost"])
         if self.formula.kind == "shares":
             undefined = np.isnan(result).any(axis=1)
-            return np.where(undefined[:, None], np.eye(arms)[0], result)
+            drawn: NDArray[np.float64] = np.where(undefined[:, None], np.eye(arms)[0], result)
+            return drawn
         chosen = np.asarray(result).astype(np.intp)
         shares: NDArray[np.float64] = np.eye(arms)[np.where(chosen < 0, 0, chosen)]
         return shares

@@ -38,7 +38,7 @@ class Categories:
         return out
 
 
-# Numbers: shape (n,), NaN where missing. Embeddings: shape (n, m), rows of NaN. Sparse values: one mapping or None a row.
+# Numbers: shape (n,), NaN where missing. Embeddings: shape (n, m). Sparse values: one mapping, or None, a row.
 FrameColumn = NDArray[np.float64] | Categories | list[dict[str, float] | None]
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -160,7 +161,7 @@ def embed_text(value: str, size: int) -> tuple[float, ...]:
     """
     words = value[:MOST_EMBEDDED_CHARACTERS].lower().split()
     out = [0.0] * size
-    for token in [*words, *(f"{left} {right}" for left, right in zip(words, words[1:], strict=False))]:
+    for token in [*words, *(f"{left} {right}" for left, right in pairwise(words))]:
         point = hash_token(token)
         out[(point >> 1) % size] += 1.0 if point & 1 else -1.0
     length = math.sqrt(math.fsum(number * number for number in out))

@@ -104,9 +104,12 @@ def _date_all(part: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cross(*values: float | str | None) -> str | None:
-    if None in values:
-        return None
-    return "|".join([value if isinstance(value, str) else f"{value + 0.0:g}" for value in values])
+    texts = []
+    for value in values:
+        if value is None:
+            return None
+        texts.append(value if isinstance(value, str) else f"{value + 0.0:g}")
+    return "|".join(texts)
 
 
 def _cross_all(*columns: FrameColumn) -> FrameColumn:
@@ -163,4 +166,4 @@ def _hash_all(size: int, column: FrameColumn) -> FrameColumn:
     if isinstance(column, Categories):
         table = to_column([*(_hash(size, level) for level in column.levels), None], "embedding", size)
         return np.asarray(table)[column.codes]
-    return to_column([_hash(size, value) for value in column], "embedding", size)  # type: ignore[arg-type]
+    return to_column([_hash(size, value) for value in column], "embedding", size)

@@ -70,8 +70,8 @@ def softmax_all(values: Array, temperature: Array | float) -> Array:
     """Return `softmax` of each row, NaN where it is undefined, shape (n, k)."""
     import numpy as np
 
-    heat = np.broadcast_to(np.asarray(temperature, dtype=np.float64), len(values))
-    fine = (heat > 0.0) & (heat < np.inf) & np.isfinite(values).all(axis=1)
+    heat: Array = np.broadcast_to(np.asarray(temperature, dtype=np.float64), len(values))
+    fine: NDArray[np.bool_] = (heat > 0.0) & (heat < np.inf) & np.isfinite(values).all(axis=1)
     safe = np.where(fine[:, None], values, 0.0)
     scaled = (safe - safe.max(axis=1)[:, None]) / np.where(fine, heat, 1.0)[:, None]
     return np.where(fine[:, None], _shared_all(exp_all(scaled)), np.nan)
@@ -94,11 +94,12 @@ def epsilon_all(chosen: NDArray[np.intp], share: Array | float, arms: int) -> Ar
     """Return `epsilon` of each row, NaN where it is undefined, shape (n, k)."""
     import numpy as np
 
-    given = np.broadcast_to(np.asarray(share, dtype=np.float64), len(chosen))
-    spread = np.where(given <= 0.0, 0.0, np.where(given >= 1.0, 1.0, given))
+    given: Array = np.broadcast_to(np.asarray(share, dtype=np.float64), len(chosen))
+    spread: Array = np.where(given <= 0.0, 0.0, np.where(given >= 1.0, 1.0, given))
     mine = np.arange(arms)[None, :] == chosen[:, None]
+    undefined: NDArray[np.bool_] = np.asarray((chosen < 0) | np.isnan(given))
     shares = spread[:, None] / arms + np.where(mine, (1.0 - spread)[:, None], 0.0)
-    return np.where(((chosen < 0) | np.isnan(given))[:, None], np.nan, shares)
+    return np.where(undefined[:, None], np.nan, shares)
 
 
 def thompson(means: Sequence[float], deviations: Sequence[float]) -> Shares:
@@ -135,7 +136,8 @@ def thompson_all(means: Array, deviations: Array) -> Array:
     """Return `thompson` of each row, NaN where it is undefined, shape (n, k)."""
     import numpy as np
 
-    fine = np.isfinite(means).all(axis=1) & (np.isfinite(deviations) & (deviations >= 0.0)).all(axis=1)
+    known = np.isfinite(means) & np.isfinite(deviations) & (deviations >= 0.0)
+    fine: NDArray[np.bool_] = np.asarray(known.all(axis=1))
     mean, spread = np.where(fine[:, None], means, 0.0), np.where(fine[:, None], deviations, 1.0)
     arms = means.shape[1]
     if arms == 2:
@@ -190,7 +192,7 @@ def _shared(weights: Sequence[float]) -> Shares:
 def _shared_all(weights: Array) -> Array:
     import numpy as np
 
-    total = np.zeros(len(weights))
+    total: Array = np.zeros(len(weights))
     for arm in range(weights.shape[1]):
         total = total + weights[:, arm]
     fine = (total > 0.0) & (total < np.inf)

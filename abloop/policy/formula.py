@@ -73,7 +73,7 @@ class Formula:
         rest = tuple(name for name in self.reads if name not in constants)
         function = compile_scalar(self._node, self._names, self._checker.kind, self._arms, (*rest, *fixed))
         if fixed:
-            function.__defaults__ = tuple(constants[name] for name in fixed)  # type: ignore[attr-defined]
+            function.__defaults__ = tuple(constants[name] for name in fixed)
         return rest, function
 
     def frame(self, values: Mapping[str, Any], rows: int) -> Any:

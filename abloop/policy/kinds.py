@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from abloop.errors import BlueprintError, unknown
 from abloop.policy.nodes import (
@@ -76,33 +77,40 @@ class Checker:
         return self._known[id(node)][1]
 
     def _find(self, node: Node) -> Kind:
-        if isinstance(node, Number | Text | Truth):
-            return "number" if isinstance(node, Number) else "text" if isinstance(node, Text) else "truth"
-        if isinstance(node, Name):
-            return self._name(node)
-        if isinstance(node, Arm):
-            return self._arm(node)
-        if isinstance(node, Unary):
-            allowed: tuple[Kind, ...] = ("truth",) if node.sign == "not" else ("number", "arms")
-            return self._expect(node.value, allowed, f"after {node.sign}")
-        if isinstance(node, Binary):
-            kinds = [self._expect(side, ("number", "arms"), f"beside {node.sign}") for side in (node.left, node.right)]
-            return "arms" if "arms" in kinds else "number"
-        if isinstance(node, Compare):
-            return self._compare(node)
-        if isinstance(node, Member):
-            return self._member(node)
-        if isinstance(node, Logic):
-            for value in node.values:
-                self._expect(value, ("truth",), f"beside {node.sign}")
-            return "truth"
-        if isinstance(node, Choose):
-            return self._choose(node)
-        if isinstance(node, Record):
-            for value in node.values:
-                self._expect(value, ("number", "truth", "text"), "in a field")
-            return "record"
-        return self._call(node)
+        plain: dict[type[Node], Kind] = {Number: "number", Text: "text", Truth: "truth"}
+        if type(node) in plain:
+            return plain[type(node)]
+        finders: dict[type[Node], Callable[[Any], Kind]] = {
+            Name: self._name,
+            Arm: self._arm,
+            Unary: self._unary,
+            Binary: self._binary,
+            Compare: self._compare,
+            Member: self._member,
+            Logic: self._logic,
+            Choose: self._choose,
+            Record: self._record,
+            Call: self._call,
+        }
+        return finders[type(node)](node)
+
+    def _unary(self, node: Unary) -> Kind:
+        allowed: tuple[Kind, ...] = ("truth",) if node.sign == "not" else ("number", "arms")
+        return self._expect(node.value, allowed, f"after {node.sign}")
+
+    def _binary(self, node: Binary) -> Kind:
+        kinds = [self._expect(side, ("number", "arms"), f"beside {node.sign}") for side in (node.left, node.right)]
+        return "arms" if "arms" in kinds else "number"
+
+    def _logic(self, node: Logic) -> Kind:
+        for value in node.values:
+            self._expect(value, ("truth",), f"beside {node.sign}")
+        return "truth"
+
+    def _record(self, node: Record) -> Kind:
+        for value in node.values:
+            self._expect(value, ("number", "truth", "text"), "in a field")
+        return "record"
 
     def _name(self, node: Name) -> Kind:
         if node.name not in self._names:
@@ -152,8 +160,7 @@ class Checker:
         then, otherwise = (_WORDS[self.kind(side)] for side in (node.then, node.otherwise))
         raise mistake(self._text, node.at, f"gives {then} or else {otherwise}; both sides must be of one kind")
 
-    def _call(self, node: Node) -> Kind:
-        assert isinstance(node, Call)  # noqa: S101  # all other nodes came before
+    def _call(self, node: Call) -> Kind:
         name, count = node.name, len(node.values)
         if name in ("min", "max"):
             if count < 2:

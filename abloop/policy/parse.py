@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from abloop.errors import BlueprintError, unknown
@@ -113,27 +114,30 @@ def _scan(text: str) -> None:
     """Refuse characters, brackets and comments that must not reach a parser."""
     quote, depth = "", 0
     for index, letter in enumerate(text):
-        spot = Spot(start=index, end=index + 1)
         if letter != "\n" and not letter.isprintable():
             raise mistake("", None, f"holds the character U+{ord(letter):04X} at {index + 1}; allowed: printable ones")
-        if letter == "\\":
-            raise mistake(text, spot, "a backslash is not allowed")
+        said = _refused(letter, text[index : index + 2], quote)
         if quote:
             quote = "" if letter == quote else quote
-            if letter == "\n":
-                raise mistake(text, spot, "a text ends on its line; close the quote")
         elif letter in "'\"":
             quote = letter
-        elif not letter.isascii():
-            raise mistake(text, spot, f"{letter!r} is not allowed outside a text; other names: feature('{letter}')")
-        elif letter in "#;@`$?!" and text[index : index + 2] != "!=":
-            raise mistake(text, spot, f"{letter!r} is not allowed")
-        elif letter in "([{":
-            depth += 1
-            if depth > MOST_BRACKETS:
-                raise mistake(text, spot, f"brackets are more than {MOST_BRACKETS} deep")
-        elif letter in ")]}":
-            depth -= 1
+        else:
+            depth += (letter in "([{") - (letter in ")]}")
+        if depth > MOST_BRACKETS:
+            said = f"brackets are more than {MOST_BRACKETS} deep"
+        if said:
+            raise mistake(text, Spot(start=index, end=index + 1), said)
+
+
+def _refused(letter: str, pair: str, quote: str) -> str:
+    """Return why a character may not stand where it does; empty where it may."""
+    if letter == "\\":
+        return "a backslash is not allowed"
+    if quote:
+        return "a text ends on its line; close the quote" if letter == "\n" else ""
+    if not letter.isascii():
+        return f"{letter!r} is not allowed outside a text; other names: feature('{letter}')"
+    return f"{letter!r} is not allowed" if letter in "#;@`$?!" and pair != "!=" else ""
 
 
 class _Builder:
@@ -165,22 +169,25 @@ class _Builder:
             return self._constant(tree.value, at)
         if isinstance(tree, ast.Name):
             return self._name(tree.id, at)
-        if isinstance(tree, ast.UnaryOp):
-            return self._unary(tree, at, depth)
-        if isinstance(tree, ast.Compare):
-            return self._compare(tree, at, depth)
-        if isinstance(tree, ast.BoolOp):
-            values = tuple(self.build(value, depth + 1) for value in tree.values)
-            return Logic(at=at, sign="and" if isinstance(tree.op, ast.And) else "or", values=values)
-        if isinstance(tree, ast.IfExp):
-            parts = [self.build(part, depth + 1) for part in (tree.test, tree.body, tree.orelse)]
-            return Choose(at=at, test=parts[0], then=parts[1], otherwise=parts[2])
-        if isinstance(tree, ast.Call):
-            return self._call(tree, at, depth)
-        if isinstance(tree, ast.Dict):
-            return self._record(tree, at, depth)
-        said = _ADVICE.get(type(tree), f"{type(tree).__name__} is not allowed here")
-        raise mistake(self._text, at, said)
+        builders: dict[type[ast.expr], Callable[[Any, Spot, int], Node]] = {
+            ast.UnaryOp: self._unary,
+            ast.Compare: self._compare,
+            ast.BoolOp: self._logic,
+            ast.IfExp: self._choose,
+            ast.Call: self._call,
+            ast.Dict: self._record,
+        }
+        if type(tree) not in builders:
+            raise mistake(self._text, at, _ADVICE.get(type(tree), f"{type(tree).__name__} is not allowed here"))
+        return builders[type(tree)](tree, at, depth)
+
+    def _logic(self, tree: ast.BoolOp, at: Spot, depth: int) -> Node:
+        values = tuple(self.build(value, depth + 1) for value in tree.values)
+        return Logic(at=at, sign="and" if isinstance(tree.op, ast.And) else "or", values=values)
+
+    def _choose(self, tree: ast.IfExp, at: Spot, depth: int) -> Node:
+        test, then, otherwise = (self.build(part, depth + 1) for part in (tree.test, tree.body, tree.orelse))
+        return Choose(at=at, test=test, then=then, otherwise=otherwise)
 
     def _chain(self, tree: ast.BinOp, depth: int) -> Node:
         """Return a sum or product of any length; its terms are one level deep."""

@@ -145,28 +145,37 @@ class _Writer:
             return repr(node.value)
         if isinstance(node, Name):
             return each.get(node.name, self._places[node.name])
-        if isinstance(node, Arm):
-            return str(self._arms.index(node.name))
-        if isinstance(node, Unary):
-            return f"({'not ' if node.sign == 'not' else '-'}{self._value(node.value, each)})"
-        if isinstance(node, Binary):
-            return self._binary(node, each)
-        if isinstance(node, Compare):
-            return self._compare(node)
-        if isinstance(node, Member):
-            listed = "".join(f"{item.value!r}, " for item in node.among)
-            name = self._keep(self._value(node.value, {}))
-            missing = f"{name} is not None" if isinstance(node.among[0], Text) else f"{name} == {name}"
-            return f"({missing} and {name} {'not in' if node.negated else 'in'} ({listed}))"
-        if isinstance(node, Logic):
-            return "(" + f" {node.sign} ".join(self._value(value, {}) for value in node.values) + ")"
-        if isinstance(node, Choose):
-            return self._choose(node, each)
-        if isinstance(node, Record):
-            fields = [f"{name!r}: {self._value(v, {})}" for name, v in zip(node.names, node.values, strict=True)]
-            return "{" + ", ".join(fields) + "}"
-        assert isinstance(node, Call)  # noqa: S101  # all other nodes came before
-        return self._call(node, each)
+        writers: dict[type[Node], Callable[[Any, dict[str, str]], str]] = {
+            Arm: self._arm,
+            Unary: self._unary,
+            Binary: self._binary,
+            Compare: self._compare,
+            Member: self._member,
+            Logic: self._logic,
+            Choose: self._choose,
+            Record: self._record,
+            Call: self._call,
+        }
+        return writers[type(node)](node, each)
+
+    def _arm(self, node: Arm, _: dict[str, str]) -> str:
+        return str(self._arms.index(node.name))
+
+    def _unary(self, node: Unary, each: dict[str, str]) -> str:
+        return f"({'not ' if node.sign == 'not' else '-'}{self._value(node.value, each)})"
+
+    def _member(self, node: Member, _: dict[str, str]) -> str:
+        listed = "".join(f"{item.value!r}, " for item in node.among)
+        name = self._keep(self._value(node.value, {}))
+        there = f"{name} is not None" if isinstance(node.among[0], Text) else f"{name} == {name}"
+        return f"({there} and {name} {'not in' if node.negated else 'in'} ({listed}))"
+
+    def _logic(self, node: Logic, _: dict[str, str]) -> str:
+        return "(" + f" {node.sign} ".join(self._value(value, {}) for value in node.values) + ")"
+
+    def _record(self, node: Record, _: dict[str, str]) -> str:
+        fields = [f"{name!r}: {self._value(value, {})}" for name, value in zip(node.names, node.values, strict=True)]
+        return "{" + ", ".join(fields) + "}"
 
     def _binary(self, node: Binary, each: dict[str, str]) -> str:
         left, right = self._value(node.left, each), self._value(node.right, each)
@@ -177,7 +186,7 @@ class _Writer:
         name = self._new()
         return f"({left} / {name} if ({name} := {right}) else nan)"
 
-    def _compare(self, node: Compare) -> str:
+    def _compare(self, node: Compare, _: dict[str, str]) -> str:
         values = [self._value(value, {}) for value in node.values]
         constant = [isinstance(value, Number | Text) for value in node.values]
         plain = all(sign not in ("==", "!=") for sign in node.signs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from abloop.policy.nodes import (
@@ -18,6 +18,7 @@ from abloop.policy.nodes import (
     Number,
     Record,
     Text,
+    Truth,
     Unary,
 )
 
@@ -33,48 +34,49 @@ def show(node: Node, values: Mapping[str, Any], arms: Sequence[str], least: int 
         arms: Arm names.
         least: How strongly the surroundings bind; weaker text is put in brackets.
     """
+    if isinstance(node, Name):
+        return _value(values.get(node.name), arms)
+    if isinstance(node, Number):
+        return _value(node.value, arms)
+    if isinstance(node, Text | Truth):
+        return repr(node.value)
 
     def part(inner: Node, strength: int = 0) -> str:
         return show(inner, values, arms, strength)
 
-    strength = 9
-    if isinstance(node, Name):
-        return _value(values.get(node.name), arms)
+    strength, text = _joined(node, part)
+    return f"({text})" if strength < least else text
+
+
+def _joined(node: Node, part: Callable[..., str]) -> tuple[int, str]:
+    """Return how strongly a node binds, and its text."""
     if isinstance(node, Binary):
         strength = _STRENGTH[node.sign]
-        text = f"{part(node.left, strength)} {node.sign} {part(node.right, strength + 1)}"
-    elif isinstance(node, Unary):
+        return strength, f"{part(node.left, strength)} {node.sign} {part(node.right, strength + 1)}"
+    if isinstance(node, Unary):
         strength = 2 if node.sign == "not" else 7
-        text = f"{'not ' if node.sign == 'not' else '-'}{part(node.value, strength)}"
-    elif isinstance(node, Compare):
-        strength = 3
-        text = part(node.values[0], 4)
-        text += "".join(f" {sign} {part(value, 4)}" for sign, value in zip(node.signs, node.values[1:], strict=True))
-    elif isinstance(node, Member):
-        strength, listed = 3, ", ".join(part(item) for item in node.among)
-        text = f"{part(node.value, 4)} {'not in' if node.negated else 'in'} ({listed})"
-    elif isinstance(node, Logic):
+        return strength, f"{'not ' if node.sign == 'not' else '-'}{part(node.value, strength)}"
+    if isinstance(node, Compare):
+        rest = [f" {sign} {part(value, 4)}" for sign, value in zip(node.signs, node.values[1:], strict=True)]
+        return 3, part(node.values[0], 4) + "".join(rest)
+    if isinstance(node, Member):
+        listed = ", ".join(part(item) for item in node.among)
+        return 3, f"{part(node.value, 4)} {'not in' if node.negated else 'in'} ({listed})"
+    if isinstance(node, Logic):
         strength = 1 if node.sign == "or" else 2
-        text = f" {node.sign} ".join(part(value, strength + 1) for value in node.values)
-    elif isinstance(node, Choose):
-        strength = 0
-        text = f"{part(node.then, 1)} if {part(node.test, 1)} else {part(node.otherwise)}"
-    elif isinstance(node, Call):
-        text = f"{node.name}({', '.join(part(value) for value in node.values)})"
-    elif isinstance(node, Record):
+        return strength, f" {node.sign} ".join(part(value, strength + 1) for value in node.values)
+    if isinstance(node, Choose):
+        return 0, f"{part(node.then, 1)} if {part(node.test, 1)} else {part(node.otherwise)}"
+    return 9, _enclosed(node, part)
+
+
+def _enclosed(node: Node, part: Callable[..., str]) -> str:
+    if isinstance(node, Call):
+        return f"{node.name}({', '.join(part(value) for value in node.values)})"
+    if isinstance(node, Record):
         fields = [f"{name!r}: {part(value)}" for name, value in zip(node.names, node.values, strict=True)]
-        text = "{" + ", ".join(fields) + "}"
-    elif isinstance(node, Arm):
-        text = f"arm({node.name!r})"
-    else:
-        text = (
-            _value(node.value, arms)
-            if isinstance(node, Number)
-            else repr(node.value)
-            if isinstance(node, Text)
-            else str(node.value)
-        )  # type: ignore[attr-defined]
-    return f"({text})" if strength < least else text
+        return "{" + ", ".join(fields) + "}"
+    return f"arm({node.name!r})" if isinstance(node, Arm) else ""
 
 
 def _value(value: Any, arms: Sequence[str]) -> str:

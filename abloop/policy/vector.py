@@ -27,7 +27,7 @@ from abloop.policy.nodes import (
     Unary,
 )
 
-CHUNK = 16_384  # rows; what a step leaves behind stays in the cache
+CHUNK = 32768  # rows; what a step leaves behind stays in the cache
 _ARITHMETIC = {"+": np.add, "-": np.subtract, "*": np.multiply}
 _COMPARISONS: dict[str, Any] = {
     "<": np.less,
@@ -55,35 +55,34 @@ def evaluate(
     Returns:
         Shape (n,), or (n, k) by arm and for shares; of a structured value, field to array.
     """
-    parts = []
+    out = _room(node, kind_of, len(arms), rows)
     with np.errstate(all="ignore"):
-        for start in range(0, max(rows, 1), CHUNK):
+        for start in range(0, rows, CHUNK):
             count = min(CHUNK, rows - start)
             here = {name: _part(value, start, count, rows) for name, value in values.items()}
-            parts.append(_settle(_Evaluator(kind_of, arms, here, count), node, kind_of(node), count))
+            evaluator = _Evaluator(kind_of, arms, here, count)
+            if isinstance(node, Record):
+                for name, value in zip(node.names, node.values, strict=True):
+                    out[name][start : start + count] = evaluator.value(value)
+            else:
+                out[start : start + count] = evaluator.value(node)
+    return out
+
+
+def _room(node: Node, kind_of: Callable[[Node], Kind], arms: int, rows: int) -> Any:
+    """Return empty arrays for a formula's values."""
     if isinstance(node, Record):
-        return {name: np.concatenate([part[name] for part in parts]) for name in node.names}
-    return np.concatenate(parts)
+        return {name: _room(value, kind_of, arms, rows) for name, value in zip(node.names, node.values, strict=True)}
+    kind = kind_of(node)
+    types: dict[str, Any] = {"truth": np.bool_, "choice": np.intp, "text": object}
+    return np.empty((rows, arms) if kind in ("arms", "shares") else rows, dtype=types.get(kind, np.float64))
 
 
 def _part(value: Any, start: int, count: int, rows: int) -> Any:
     """Return the rows of a chunk; what is the same for all rows as it is."""
-    if isinstance(value, np.ndarray) and value.ndim and len(value) == rows and not isinstance(value, tuple):
+    if isinstance(value, np.ndarray) and value.ndim and len(value) == rows:
         return value[start : start + count]
     return np.asarray(value, dtype=np.float64) if isinstance(value, tuple | list) else value
-
-
-def _settle(evaluator: _Evaluator, node: Node, kind: Kind, count: int) -> Any:
-    """Return a chunk's values in full, also where they are the same for all rows."""
-    if isinstance(node, Record):
-        return {
-            name: _settle(evaluator, value, evaluator.kind_of(value), count)
-            for name, value in zip(node.names, node.values, strict=True)
-        }
-    value = evaluator.value(node)
-    types: dict[str, Any] = {"truth": np.bool_, "choice": np.intp, "text": object}
-    shape = (count, len(evaluator.arms)) if kind in ("arms", "shares") else (count,)
-    return np.broadcast_to(np.asarray(value, dtype=types.get(kind, np.float64)), shape)
 
 
 class _Evaluator:
@@ -103,32 +102,40 @@ class _Evaluator:
             return node.value
         if isinstance(node, Name):
             return self._values[node.name]
-        if isinstance(node, Arm):
-            return np.intp(self.arms.index(node.name))
-        if isinstance(node, Unary):
-            value = self.value(node.value)
-            return np.logical_not(value) if node.sign == "not" else np.negative(value)
-        if isinstance(node, Binary):
-            left, right = self._level(node, node.left, node.right)
-            if node.sign == "/":
-                quotient = np.divide(left, right)
-                zero = np.equal(right, 0.0)
-                return np.where(zero, np.nan, quotient) if np.any(zero) else quotient
+        evaluators: dict[type[Node], Callable[[Any], Any]] = {
+            Arm: self._arm,
+            Unary: self._unary,
+            Binary: self._binary,
+            Compare: self._compare,
+            Member: self._member,
+            Logic: self._logic,
+            Choose: self._choose,
+            Call: self._call,
+        }
+        return evaluators[type(node)](node)
+
+    def _arm(self, node: Arm) -> Any:
+        return np.intp(self.arms.index(node.name))
+
+    def _unary(self, node: Unary) -> Any:
+        value = self.value(node.value)
+        return np.logical_not(value) if node.sign == "not" else np.negative(value)
+
+    def _binary(self, node: Binary) -> Any:
+        left, right = self._level(node, node.left, node.right)
+        if node.sign != "/":
             return _ARITHMETIC[node.sign](left, right)
-        if isinstance(node, Compare):
-            return self._compare(node)
-        if isinstance(node, Member):
-            return self._member(node)
-        if isinstance(node, Logic):
-            join = np.logical_and if node.sign == "and" else np.logical_or
-            found = self.value(node.values[0])
-            for value in node.values[1:]:
-                found = join(found, self.value(value))
-            return found
-        if isinstance(node, Choose):
-            return self._choose(node)
-        assert isinstance(node, Call)  # noqa: S101  # all other nodes came before
-        return self._call(node)
+        quotient = np.divide(left, right)
+        if np.count_nonzero(right) == np.size(right):
+            return quotient
+        return np.where(np.equal(right, 0.0), np.nan, quotient)
+
+    def _logic(self, node: Logic) -> Any:
+        join = np.logical_and if node.sign == "and" else np.logical_or
+        found = self.value(node.values[0])
+        for value in node.values[1:]:
+            found = join(found, self.value(value))
+        return found
 
     def _level(self, whole: Node, *nodes: Node) -> list[Any]:
         """Return the values of nodes; where the whole is by arm, numbers stand for every arm."""
@@ -177,6 +184,23 @@ class _Evaluator:
         return np.where(test, *sides)
 
     def _call(self, node: Call) -> Any:
+        name = node.name
+        if name in ("argmax", "best_arm", "uniform", "softmax", "thompson", "epsilon"):
+            return self._of_arms(node)
+        if name == "missing":
+            text = self.kind_of(node.values[0]) == "text"
+            return np.logical_not(_there(self.value(node.values[0]), text))
+        values = self._level(node, *node.values)
+        if name in ("min", "max"):
+            found = values[0]
+            for value in values[1:]:
+                found = _extreme(found, name, value)
+            return found
+        if name == "clip":
+            return _extreme(_extreme(values[0], "max", values[1]), "min", values[2])
+        return self._elementary(name, values[0])
+
+    def _of_arms(self, node: Call) -> Any:
         name, arms = node.name, len(self.arms)
         if name in ("argmax", "best_arm"):
             net = node.values[0]
@@ -185,25 +209,12 @@ class _Evaluator:
             return argmax_all(self._wide(self.value(net)))
         if name == "uniform":
             return np.full((self._rows, arms), 1.0 / arms)
-        if name in ("softmax", "thompson", "epsilon"):
-            first, second = (self.value(value) for value in node.values)
-            if name == "softmax":
-                return softmax_all(self._wide(first), second)
-            if name == "thompson":
-                return thompson_all(self._wide(first), self._wide(second))
-            return epsilon_all(np.broadcast_to(first, self._rows), second, arms)
-        if name == "missing":
-            text = self.kind_of(node.values[0]) == "text"
-            return np.logical_not(_there(self.value(node.values[0]), text))
-        values = self._level(node, *node.values)
-        if name in ("min", "max"):
-            found = values[0]
-            for value in values[1:]:
-                found = _extreme(found, np.less_equal if name == "min" else np.greater_equal, value)
-            return found
-        if name == "clip":
-            return _extreme(_extreme(values[0], np.greater_equal, values[1]), np.less_equal, values[2])
-        return self._elementary(name, values[0])
+        first, second = (self.value(value) for value in node.values)
+        if name == "softmax":
+            return softmax_all(self._wide(first), second)
+        if name == "thompson":
+            return thompson_all(self._wide(first), self._wide(second))
+        return epsilon_all(np.broadcast_to(first, self._rows), second, arms)
 
     def _elementary(self, name: str, value: Any) -> Any:
         if name == "abs":
@@ -225,9 +236,14 @@ def _there(value: Any, text: bool) -> Any:
     """Return where a value is not missing."""
     if isinstance(value, str):
         return True
-    return np.not_equal(np.asarray(value, dtype=object), None) if text else np.equal(value, value)
+    nothing: Any = None
+    return np.not_equal(np.asarray(value, dtype=object), nothing) if text else np.equal(value, value)
 
 
-def _extreme(left: Any, wins: Any, right: Any) -> Any:
+def _extreme(left: Any, name: str, right: Any) -> Any:
     """Return the lesser or greater of two values: the first of equals, NaN where either is."""
-    return np.where(np.logical_or(wins(left, right), np.not_equal(left, left)), left, right)
+    quick: Any = (np.minimum if name == "min" else np.maximum)(left, right)
+    if np.count_nonzero(quick) == np.size(quick):
+        return quick
+    wins = (np.less_equal if name == "min" else np.greater_equal)(left, right)  # 0.0 and -0.0 are equal
+    return np.where(np.logical_or(wins, np.not_equal(left, left)), left, right)

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from abloop.errors import DataError, UnknownNameError, listed
-from abloop.records import Decision, decode
+from abloop.records import Decision, Record, decode
 from abloop.store.journal import Journal
 from abloop.store.parquet import find_record, paths
 from abloop.store.spool import segments
@@ -35,7 +35,7 @@ def find_decision(
     query = query.where(decisions.c.strategy == strategy) if strategy else query
     with database.reading() as connection:
         rows = connection.execute(query).all()
-    found = {row.strategy: decode(row.body) if row.body else None for row in rows}
+    found: dict[str, Record | None] = {row.strategy: decode(row.body) if row.body else None for row in rows}
     found = _in_spool(spool, journal, decision_id, strategy) | found
     if not found:
         raise UnknownNameError(f"there is no decision {decision_id!r}; look for its id in your logs")
@@ -53,9 +53,9 @@ def find_decision(
     return record
 
 
-def _in_spool(spool: Path, journal: Journal, decision_id: str, strategy: str) -> dict[str, Decision | None]:
+def _in_spool(spool: Path, journal: Journal, decision_id: str, strategy: str) -> dict[str, Record | None]:
     """Return the decisions of this id that were not shipped yet, by strategy; the first of each counts."""
-    found: dict[str, Decision | None] = {}
+    found: dict[str, Record | None] = {}
     for segment in segments(spool):
         for _, payload in segment.records(journal.shipped(segment.name)):
             record = decode(payload)

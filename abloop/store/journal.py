@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from abloop.errors import StoreError
 from abloop.records import Decision, Observation, decode, encode
+from abloop.store.events import Keys, new_events, no_keys, purge, tally
 from abloop.store.sql import Database, decisions, files, observations, segments
 
 
@@ -69,13 +70,16 @@ class Journal:
                 connection.execute(sa.select(segments.c.shipped).where(segments.c.name == segment)).scalar() or 0
             )
 
-    def ship(self, segment: str, records: Sequence[tuple[int, Decision | Observation]], end: int) -> None:
-        """Keep records of a segment and, in the same transaction, that they were shipped.
+    def ship(
+        self, segment: str, records: Sequence[tuple[int, Decision | Observation]], end: int, keys: Keys = no_keys
+    ) -> None:
+        """Keep records of a segment and, in the same transaction, their tallies and that they were shipped.
 
         Args:
             segment: Its name.
             records: Offset and record.
             end: Offset up to which the segment is now shipped.
+            keys: Context keys that are tallied of a strategy and version; version 0 asks for all versions.
         """
         new_decisions = [
             {
@@ -88,7 +92,7 @@ class Journal:
             for _, r in records
             if isinstance(r, Decision)
         ]
-        new_observations = [
+        new_observations: list[dict[str, Any]] = [
             {
                 "strategy": r.strategy,
                 "record": f"{r.decision_id}/{r.name}/{r.key}" if r.key else f"{segment}:{offset}",
@@ -100,13 +104,22 @@ class Journal:
             for offset, r in records
             if isinstance(r, Observation)
         ]
+        counted = [row for row in new_observations if any(keys(row["strategy"], 0))]
+        about = [r for _, r in records if isinstance(r, Decision) and any(keys(r.strategy, r.version))]
         with self._database.transaction() as connection:
-            if new_decisions:
-                connection.execute(self._database.insert_new(decisions), new_decisions)
+            fresh = new_events(connection, counted) if counted else []
             if new_observations:
                 connection.execute(self._database.insert_new(observations), new_observations)
+            if fresh or about:
+                tally(connection, self._database, fresh, about, keys)
+            if new_decisions:
+                connection.execute(self._database.insert_new(decisions), new_decisions)
             connection.execute(self._database.insert_new(segments).values(name=segment, shipped=end))
             connection.execute(segments.update().where(segments.c.name == segment).values(shipped=end))
+
+    def purge_tallies(self, now: float) -> None:
+        """Let go of tallies that no window reaches any more."""
+        purge(self._database, now)
 
     def versions_waiting(self, strategy: str) -> list[int]:
         """Return the blueprint versions of the decisions that are not joined yet, in order."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from abloop.records import Record, decode
+from abloop.store.events import Keys, no_keys
 from abloop.store.journal import Journal
 from abloop.store.spool import MAGIC, segments
 
@@ -27,12 +28,13 @@ class Shipped(msgspec.Struct, frozen=True):
     refused: int
 
 
-def ship(directory: Path, journal: Journal) -> Shipped:
+def ship(directory: Path, journal: Journal, keys: Keys = no_keys) -> Shipped:
     """Ship every whole record in a spool directory; remove segments that are finished and shipped.
 
     Args:
         directory: The spool.
         journal: The database side.
+        keys: Context keys that are tallied of a strategy and version.
 
     Returns:
         What was moved.
@@ -48,11 +50,11 @@ def ship(directory: Path, journal: Journal) -> Shipped:
             except msgspec.DecodeError:
                 refused += 1
             if len(batch) >= BATCH:
-                journal.ship(segment.name, batch, end)
+                journal.ship(segment.name, batch, end, keys)
                 moved += len(batch)
                 batch = []
         if end > start:
-            journal.ship(segment.name, batch, end)
+            journal.ship(segment.name, batch, end, keys)
             moved += len(batch)
         if finished:
             torn += _torn(segment.path, end)

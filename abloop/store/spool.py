@@ -59,6 +59,7 @@ class Spool:
         self._lock = threading.Lock()
         self._map: mmap.mmap | None = None
         self._file = -1
+        self._name = ""
         self._end = 0
         self._size = 0
         self._opened = 0
@@ -89,6 +90,10 @@ class Spool:
             self._end = end
         return True
 
+    def where(self) -> tuple[str, int]:
+        """Return the segment that is written to and the offset of its end; with other threads writing, roughly."""
+        return self._name, self._end
+
     def seal(self) -> None:
         """Close the segment, cut to its length; the next record opens another."""
         with self._lock:
@@ -110,6 +115,7 @@ class Spool:
             path.unlink(missing_ok=True)
             raise
         self._map[: len(MAGIC)] = MAGIC
+        self._name = path.name
         self._file, self._end, self._size = file, len(MAGIC), size
 
     def _close(self) -> None:

@@ -170,10 +170,14 @@ class Database:
         except DBAPIError as error:
             raise StoreError(_explain(self.url, error)) from error
 
+    def insert_or(self, table: sa.Table) -> Any:
+        """Return an insert of this database's dialect, which can say what to do with rows that are there already."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
     def insert_new(self, table: sa.Table) -> Any:
         """Return an insert that passes over rows whose key is there already."""
-        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table).on_conflict_do_nothing()
+        return self.insert_or(table).on_conflict_do_nothing()
 
     def close(self) -> None:
         """Close every connection."""

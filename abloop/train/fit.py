@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from abloop.blueprint.policy import Policy
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import doubly_robust
 from abloop.learners.base import Frame, Learner, Sample
@@ -18,7 +19,6 @@ from abloop.learners.x import fit_x
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.models.labels import LabelSpec
-from abloop.blueprint.policy import Policy
 from abloop.policy.choose import best_arms
 from abloop.train.labels import fit_labels
 from abloop.train.progress import Progress

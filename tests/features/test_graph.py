@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from typing import Any
 
@@ -85,12 +85,12 @@ def test_plan_row_equals_plan_frame(features: list[Feature], data: st.DataObject
     )
 
 
-@given(st.datetimes(datetime.datetime(1600, 1, 1), datetime.datetime(3000, 1, 1)))
-def test_parts_of_a_date_are_those_of_the_calendar(moment: datetime.datetime) -> None:
+@given(st.datetimes(dt.datetime(1600, 1, 1), dt.datetime(3000, 1, 1)))
+def test_parts_of_a_date_are_those_of_the_calendar(moment: dt.datetime) -> None:
     """Hour, weekday, day, month and year are what the standard library's calendar says."""
     parts = ("hour", "weekday", "day", "month", "year")
     features = [Feature("t", "time"), *(Feature(part, transform="date", of=("t",), part=part) for part in parts)]  # type: ignore[arg-type]
-    seconds = moment.replace(tzinfo=datetime.UTC).timestamp()
+    seconds = moment.replace(tzinfo=dt.UTC).timestamp()
     expected = (moment.hour, moment.weekday(), moment.day, moment.month, moment.year)
     assert tuple(Graph(features).row((seconds,))[1:]) == expected
 
