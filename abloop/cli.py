@@ -56,10 +56,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object")
         return sub
 
-    def add_url(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--url", default=DEFAULT_URL, help=f"database (default: {DEFAULT_URL})")
-        sub.add_argument("--directory", default=None, help="where spool and tables are (default: beside the database)")
-
     demo = add("demo", _demo, "Run the whole loop on a randomised trial: learn from its first part, replay the rest.")
     demo.add_argument("--trial", default="thornton", help="thornton (default), hillstrom, starbucks or simulated")
     demo.add_argument("--data", type=Path, default=None, help="the trial's CSV file, or the folder it is in")
@@ -71,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     apply = add("apply", _apply, "Register a blueprint file; a changed one becomes a new version.")
     apply.add_argument("file", help="YAML or JSON file")
     apply.add_argument("--why", default="", help="why it changes")
-    add_url(apply)
+    _add_url(apply)
     for name, command, text in (
         ("readout", _readout, "Print a strategy's readout: every metric, arm by arm, with intervals."),
         ("cycle", _cycle, "Turn the cold path once: ship, join, learn, ask the gate, switch if proven."),
@@ -79,34 +75,45 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = add(name, command, text)
         sub.add_argument("strategy", help="its name")
-        add_url(sub)
+        _add_url(sub)
         if command is _withdraw:
             sub.add_argument("--why", required=True, help="why it is withdrawn")
     add("schema", _schema, "Print the JSON Schema of blueprints, for editors.")
     history = add("history", _history, "Print a strategy's versions: who, when, why, and what changed.")
     history.add_argument("strategy", help="its name")
-    add_url(history)
+    _add_url(history)
+    _add_questions(add)
+    rollback = add("rollback", _rollback, "Serve an earlier version again.")
+    rollback.add_argument("strategy", help="its name")
+    rollback.add_argument("version", type=int, help="the version to serve")
+    rollback.add_argument("--why", required=True, help="why it goes back")
+    _add_url(rollback)
+    serve = add("serve", _serve, "Serve the dashboard.")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8765, help="port (default: 8765)")
+    _add_url(serve)
+    return parser
+
+
+def _add_questions(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands that compare versions and explain decisions."""
     compare = add("compare", _compare, "Let versions decide side by side, or print how they do.")
     compare.add_argument("strategy", help="its name")
     compare.add_argument("versions", type=int, nargs="*", help="two or more versions; none prints the readout")
     compare.add_argument("--shares", default="", help="share of units of each, separated by commas (default: equal)")
     compare.add_argument("--stop", action="store_true", help="end the comparison")
     compare.add_argument("--why", default="", help="why")
-    add_url(compare)
+    _add_url(compare)
     explain = add("explain", _explain, "Print why a decision was what it was.")
     explain.add_argument("decision_id", help="its id")
     explain.add_argument("--strategy", default="", help="needed only where several have a decision of this id")
-    add_url(explain)
-    rollback = add("rollback", _rollback, "Serve an earlier version again.")
-    rollback.add_argument("strategy", help="its name")
-    rollback.add_argument("version", type=int, help="the version to serve")
-    rollback.add_argument("--why", required=True, help="why it goes back")
-    add_url(rollback)
-    serve = add("serve", _serve, "Serve the dashboard.")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8765, help="port (default: 8765)")
-    add_url(serve)
-    return parser
+    _add_url(explain)
+
+
+def _add_url(sub: argparse.ArgumentParser) -> None:
+    """Add the options that say where an installation is."""
+    sub.add_argument("--url", default=DEFAULT_URL, help=f"database (default: {DEFAULT_URL})")
+    sub.add_argument("--directory", default=None, help="where spool and tables are (default: beside the database)")
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -161,7 +168,8 @@ def _withdraw(options: argparse.Namespace) -> int:
 
     with closing(_open(options)) as loop:
         serving = withdraw(loop, loop.catalogue.serving(options.strategy), who=user(), why=options.why)
-    _print(options, msgspec.to_builtins(serving), lambda: f"{serving.strategy}: phase {serving.phase} again.")
+    text = f"{serving.strategy} {'is randomised' if serving.phase == 'randomise' else 'gives its default'} again."
+    _print(options, msgspec.to_builtins(serving), lambda: text)
     return 0
 
 

@@ -246,6 +246,10 @@ class Blueprint(_Spec, frozen=True):
         names: dict[str, Any] = dict(BOOLEANS) if self.space.type == "boolean" else {}
         return tuple(names.get(arm.name, arm.name) if arm.value is None else arm.value for arm in self.ordered_arms())
 
+    def given(self) -> dict[str, Any]:
+        """Return what the product is given, by arm."""
+        return dict(zip([arm.name for arm in self.ordered_arms()], self.values(), strict=True))
+
     def outputs(self) -> tuple[str, ...]:
         """Return what a release predicts, in order: `effect.ARM` of a choice, then `label.NAME[.ARM]`."""
         arms = [arm.name for arm in self.ordered_arms()] if self.is_choice else []

@@ -31,13 +31,13 @@ from abloop.policy.nodes import (
     Unary,
     mistake,
 )
+from abloop.policy.scan import scan
 
 MOST_CHARACTERS = 4_096
 MOST_NODES = 500
 MOST_DEPTH = 32
 MOST_NAMES = 64
 MOST_TEXT = 200
-MOST_BRACKETS = 64
 FUNCTIONS = (
     "abs",
     "argmax",
@@ -94,7 +94,7 @@ def parse(text: str) -> Node:
         raise mistake("", None, "is empty; allowed: an expression, e.g. best_arm(effect, cost)")
     if len(text) > MOST_CHARACTERS:
         raise mistake("", None, f"has {len(text):,} characters; allowed: {MOST_CHARACTERS:,}")
-    _scan(text)
+    scan(text)
     flat = text.replace("\n", " ")
     body = flat.lstrip()
     try:
@@ -108,36 +108,6 @@ def parse(text: str) -> Node:
     except (ValueError, MemoryError, RecursionError, OverflowError):
         raise mistake("", None, "is too deep or holds a number that is too long; make it simpler") from None
     return _Builder(text, len(flat) - len(body)).build(tree)
-
-
-def _scan(text: str) -> None:
-    """Refuse characters, brackets and comments that must not reach a parser."""
-    quote, depth = "", 0
-    for index, letter in enumerate(text):
-        if letter != "\n" and not letter.isprintable():
-            raise mistake("", None, f"holds the character U+{ord(letter):04X} at {index + 1}; allowed: printable ones")
-        said = _refused(letter, text[index : index + 2], quote)
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        else:
-            depth += (letter in "([{") - (letter in ")]}")
-        if depth > MOST_BRACKETS:
-            said = f"brackets are more than {MOST_BRACKETS} deep"
-        if said:
-            raise mistake(text, Spot(start=index, end=index + 1), said)
-
-
-def _refused(letter: str, pair: str, quote: str) -> str:
-    """Return why a character may not stand where it does; empty where it may."""
-    if letter == "\\":
-        return "a backslash is not allowed"
-    if quote:
-        return "a text ends on its line; close the quote" if letter == "\n" else ""
-    if not letter.isascii():
-        return f"{letter!r} is not allowed outside a text; other names: feature('{letter}')"
-    return f"{letter!r} is not allowed" if letter in "#;@`$?!" and pair != "!=" else ""
 
 
 class _Builder:

@@ -74,8 +74,7 @@ def import_trial(
     }
     times = _check_times(dataframe, time, workspace.clock() - blueprint.lifecycle.ttl)
     contexts = _contexts(dataframe, feature_columns)
-    plan = readers(blueprint.sourced())
-    given = dict(zip([known.name for known in blueprint.ordered_arms()], blueprint.values(), strict=True))
+    plan, given = readers(blueprint.sourced()), blueprint.given()
     for position, name in enumerate(arms):
         decision = Decision(
             decision_id=f"{strategy}/{units[position]}",
