@@ -196,16 +196,16 @@ class _Builder:
         raise mistake(self._text, at, f"{value!r:.40} is not allowed; allowed: numbers, texts, True and False")
 
     def _name(self, name: str, at: Spot) -> Name:
+        if len(name) > MOST_TEXT:
+            raise mistake(self._text, at, f"a name of {len(name)} characters; allowed: {MOST_TEXT}")
         self._names.add(name)
         if len(self._names) > MOST_NAMES:
             raise mistake(self._text, at, f"the formula reads more than {MOST_NAMES} names")
         return Name(at=at, name=name)
 
     def _unary(self, tree: ast.UnaryOp, at: Spot, depth: int) -> Node:
-        if isinstance(tree.op, ast.UAdd):
-            return self.build(tree.operand, depth + 1)
-        if isinstance(tree.op, ast.Invert):
-            raise mistake(self._text, at, "~ is not allowed; use not")
+        if isinstance(tree.op, ast.UAdd | ast.Invert):
+            raise mistake(self._text, at, "+ and ~ are not allowed before a value; leave out +, and for ~ use not")
         return Unary(
             at=at, sign="-" if isinstance(tree.op, ast.USub) else "not", value=self.build(tree.operand, depth + 1)
         )
@@ -258,6 +258,8 @@ class _Builder:
 
     def _record(self, tree: ast.Dict, at: Spot, depth: int) -> Node:
         names: list[str] = []
+        if not tree.keys:
+            raise mistake(self._text, at, "a structured value without fields; allowed: {'bitrate': 800, 'hd': True}")
         for key in tree.keys:
             value = key.value if isinstance(key, ast.Constant) else None
             if not isinstance(value, str) or value in names:
