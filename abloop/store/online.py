@@ -16,9 +16,9 @@ import weakref
 from collections.abc import Callable
 from time import perf_counter
 
-import msgspec
-
-from abloop.store.shared import Crew, Flight, Memory, Shared, packable
+from abloop.store.crew import Crew, Flight
+from abloop.store.memory import CacheStats, Memory
+from abloop.store.shared import Shared, packable
 from abloop.store.sources import Fetch, Row
 
 log = logging.getLogger("abloop")
@@ -30,36 +30,6 @@ PAUSE_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 COMPLAIN_SECONDS = 60.0
 _stores: weakref.WeakSet[OnlineStore] = weakref.WeakSet()
-
-
-class CacheStats(msgspec.Struct, frozen=True):
-    """What became of the calls for one group in this process.
-
-    Attributes:
-        hits: Calls answered from memory.
-        misses: Calls that were not.
-        late: Of those, calls not answered within the budget, or not at all because waiting was of no use.
-        failed: Fetches whose source raised.
-        entities: Entities in memory.
-        median_age: Median seconds since their values were read, of those still used; None where there are none.
-        oldest_age: Likewise, of the oldest.
-        shut: Whether nobody waits for the source because it was late or failed several times in a row.
-    """
-
-    hits: int
-    misses: int
-    late: int
-    failed: int
-    entities: int
-    median_age: float | None
-    oldest_age: float | None
-    shut: bool
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Share of calls answered from memory; None before the first."""
-        calls = self.hits + self.misses
-        return self.hits / calls if calls else None
 
 
 class GroupCache:

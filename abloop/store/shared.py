@@ -6,14 +6,10 @@ down, slow or holds garbage counts as one that does not know the entity.
 
 from __future__ import annotations
 
-import math
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from queue import Empty, SimpleQueue
-from time import perf_counter
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
@@ -27,133 +23,9 @@ PREFIX = "abloop:"
 ANSWER_SECONDS = 0.05
 REST_SECONDS = 5.0
 MOST_DEPTH = 20
-IDLE_SECONDS = 30.0
-Entry = tuple[Row, float]
 Stored = tuple[dict[str, Any] | None, float]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Stored).decode
-
-
-class Held:
-    """The entities of one group that are in memory, in two generations."""
-
-    __slots__ = ("old", "young")
-
-    def __init__(self) -> None:
-        self.young: dict[str, Entry] = {}
-        self.old: dict[str, Entry] = {}
-
-    def turn(self) -> dict[str, Entry]:
-        """Make the young generation the old one and return the one that goes; a reader sees either, never neither."""
-        dropped, self.old = self.old, self.young
-        self.young = {}
-        return dropped
-
-
-class Memory:
-    """Keeps all groups together below a number of entities: those not asked for in a whole generation go."""
-
-    def __init__(self, most: int) -> None:
-        self._half = max(1, most // 2)
-        self._held: list[Held] = []
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin with a lock nobody holds, as a forked child must."""
-        self._lock = threading.Lock()
-        self._count = sum(len(held.young) for held in self._held)
-
-    def room(self) -> Held:
-        """Return room for another group."""
-        held = Held()
-        with self._lock:
-            self._held.append(held)
-        return held
-
-    def keep(self, held: Held, entity: str, entry: Entry) -> None:
-        """Hold an entry, in the young generation."""
-        dropped: list[dict[str, Entry]] = []
-        with self._lock:
-            if entity not in held.young:
-                if self._count >= self._half:
-                    dropped = [other.turn() for other in self._held]
-                    self._count = 0
-                self._count += 1
-            held.young[entity] = entry
-        for entries in dropped:
-            while entries:  # one by one: to free a large dict at once would hold up every other thread
-                entries.popitem()
-
-    def promote(self, held: Held, entity: str, entry: Entry) -> None:
-        """Hold an entry of the old generation for one more, if that makes nobody wait for another to be dropped."""
-        with self._lock:
-            if self._count < self._half and entity not in held.young:
-                self._count += 1
-                held.young[entity] = entry
-
-
-class Flight:
-    """One fetch under way, shared by all who want its entity."""
-
-    __slots__ = ("answered", "at", "began", "done", "entity", "late", "row")
-
-    def __init__(self, entity: str, began: float) -> None:
-        self.entity = entity
-        self.began = began
-        self.done = threading.Event()
-        self.answered = False
-        self.late = False
-        self.row: Row = None
-        self.at = math.nan
-
-
-class Crew:
-    """The threads of one group: started when there is work, gone when there was none for a while."""
-
-    def __init__(self, name: str, most: int, run: Callable[[Flight], None]) -> None:
-        self._name, self._most, self._run = name, most, run
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[Flight | None] = SimpleQueue()
-        self._threads: set[threading.Thread] = set()
-        self._closed = False
-
-    def send(self, flight: Flight, under_way: int) -> None:
-        """Have a fetch done; `under_way` counts it and those not finished."""
-        with self._lock:
-            self._queue.put(flight)
-            if len(self._threads) >= min(self._most, under_way):
-                return
-            thread = threading.Thread(target=self._work, name=f"abloop-fetch {self._name}", daemon=True)
-            self._threads.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:  # the system has no thread to give, or the interpreter ends: the fetch is late
-            with self._lock:
-                self._threads.discard(thread)
-
-    def _work(self) -> None:
-        while True:
-            try:
-                flight = self._queue.get(timeout=IDLE_SECONDS)
-            except Empty:
-                flight = None
-            if flight is not None:
-                self._run(flight)
-                continue
-            with self._lock:
-                if self._closed or self._queue.empty():
-                    self._threads.discard(threading.current_thread())
-                    return
-
-    def close(self, until: float) -> None:
-        """Let every thread end, and wait for them until a point of `perf_counter`."""
-        with self._lock:
-            self._closed = True
-            threads = list(self._threads)
-            for _ in threads:
-                self._queue.put(None)
-        for thread in threads:
-            thread.join(max(0.0, until - perf_counter()))
 
 
 class Client(Protocol):

@@ -6,9 +6,7 @@ Everything that can be wrong with a source is said while it is compiled; what is
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -17,55 +15,24 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
-from abloop.errors import BlueprintError, DataError, MissingExtraError, StoreError, UnknownNameError, unknown
+from abloop.errors import BlueprintError, DataError, StoreError, UnknownNameError, unknown
 from abloop.features.read import MOST_EMBEDDED_CHARACTERS
 from abloop.features.spec import Feature, Group
-from abloop.store.sql import Database, _explain, shown_url, sqlite_file
+from abloop.store.outside import SourceDatabase, open_source
+from abloop.store.sql import Database, _explain
 
 Row = Mapping[str, Any] | None
 Fetch = Callable[[str], Row]
 Source = str | Fetch
 Convert = Callable[[str], Sequence[Any]]
 Plan = Mapping[str, bool]
-# A server that is gone is noticed within seconds, not when the system gives up after hours.
-NETWORK = {"connect_timeout": 5, "tcp_user_timeout": 5_000, "keepalives_idle": 5, "keepalives_interval": 2}
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _NOT_AN_ID = ("22P02", "22003")  # SQL states: text that is no value of the type, number out of its range
 _WRITES = "25006"  # and SQLite's code 8; its code 1 is for names that do not exist
-_open: weakref.WeakValueDictionary[str, SourceDatabase] = weakref.WeakValueDictionary()
-
-
-class SourceDatabase:
-    """Connections to a database that is only read: no table is made and no setting of it is changed.
-
-    Args:
-        url: An SQLAlchemy URL.
-
-    Raises:
-        StoreError: The URL is not one, or its SQLite file does not exist.
-        MissingExtraError: The package of the database is not installed.
-    """
-
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet."""
-        self.url = shown_url(url)
-        try:
-            self.engine = _reading_engine(url)
-        except ModuleNotFoundError as error:
-            package = "'abloop[postgres]'" if str(error.name).startswith("psycopg") else error.name
-            needs = f"source {self.url} needs the package {error.name}: pip install {package}"
-            raise MissingExtraError(needs) from error
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise StoreError(
-                f"source URL {self.url!r} cannot be used: {error}. Allowed: 'sqlite:///file.db', "
-                "'postgresql+psycopg://user:password@host/name' or a Python function"
-            ) from error
-        weakref.finalize(self, self.engine.dispose)
-        _open[url] = self
 
 
 def compile_fetch(
@@ -112,7 +79,7 @@ def compile_fetch(
         source = sources[group.source]
         if not isinstance(source, str):
             return _of_function(group, source, plan)
-        read = _open.get(source) or SourceDatabase(source)
+        read = open_source(source)
     if not (group.table or group.query):
         raise BlueprintError(f"group {group.name!r} names nothing in {read.url}; allowed: `table` or `query`")
     try:
@@ -270,32 +237,3 @@ def _plain(value: Any, json: bool) -> Any:
             pass  # it is text after all
     text = str(value) if isinstance(value, UUID) else value
     return text[:MOST_EMBEDDED_CHARACTERS] if isinstance(text, str) else text
-
-
-def _reading_engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        psycopg = parsed.drivername.startswith("postgresql") and parsed.get_driver_name().startswith("psycopg")
-        network = {name: value for name, value in NETWORK.items() if psycopg and name not in parsed.query}
-        options = {"postgresql_readonly": True} if psycopg else {}
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=network, execution_options=options)
-    file = sqlite_file(url)
-    if file is None or parsed.database == ":memory:":
-        raise ArgumentError("a database in memory holds nothing to read")
-    if not file.exists() and not str(parsed.database).startswith("file:"):
-        raise ArgumentError(f"there is no file {file.absolute()}")
-    engine = sa.create_engine(parsed, connect_args={"timeout": 1.0})
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA query_only=ON")
-
-    return engine
-
-
-def _after_fork() -> None:
-    for source in list(_open.values()):
-        source.engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from abloop.errors import BlueprintError, DataError, MissingExtraError, StoreError, UnknownNameError
 from abloop.features.spec import Feature, Group
-from abloop.store import sources as sources_module
+from abloop.store import outside
 from abloop.store.sources import Fetch, compile_fetch
 from abloop.store.sql import Database
 
@@ -254,19 +254,19 @@ def test_a_table_that_goes_later_raises_without_the_id(database: Database, shop:
 def test_one_engine_for_one_url(database: Database, shop: str) -> None:
     """Groups of one URL share connections, which are closed when the last of them is gone."""
     first, second = (compiled(database, shop, table=table) for table in ("users", "old_users"))
-    assert [key for key in sources_module._open if key == shop] == [shop]
+    assert [key for key in outside._open if key == shop] == [shop]
     assert (first("1"), second("1")) == ({"age": 31.0}, {"age": 31.0})
     del first, second
-    assert [key for key in sources_module._open if key == shop] == []
+    assert [key for key in outside._open if key == shop] == []
 
 
 def test_a_forked_child_opens_its_own_connections(database: Database, shop: str) -> None:
     """A child lets go of its parent's connections and reads through its own; the parent goes on."""
     fetch = compiled(database, shop, table="users")
-    before = sources_module._open[shop].engine.pool
+    before = outside._open[shop].engine.pool
     child = os.fork()
     if not child:
-        alright = sources_module._open[shop].engine.pool is not before and fetch("1") == {"age": 31.0}
+        alright = outside._open[shop].engine.pool is not before and fetch("1") == {"age": 31.0}
         os._exit(0 if alright else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert fetch("1") == {"age": 31.0}
