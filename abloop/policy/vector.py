@@ -126,7 +126,7 @@ class _Evaluator:
         if node.sign != "/":
             return _ARITHMETIC[node.sign](left, right)
         quotient = np.divide(left, right)
-        if np.count_nonzero(right) == np.size(right):
+        if np.all(right):
             return quotient
         return np.where(np.equal(right, 0.0), np.nan, quotient)
 
@@ -243,7 +243,7 @@ def _there(value: Any, text: bool) -> Any:
 def _extreme(left: Any, name: str, right: Any) -> Any:
     """Return the lesser or greater of two values: the first of equals, NaN where either is."""
     quick: Any = (np.minimum if name == "min" else np.maximum)(left, right)
-    if np.count_nonzero(quick) == np.size(quick):
+    if np.all(quick):
         return quick
     wins = (np.less_equal if name == "min" else np.greater_equal)(left, right)  # 0.0 and -0.0 are equal
     return np.where(np.logical_or(wins, np.not_equal(left, left)), left, right)
