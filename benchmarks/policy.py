@@ -2,8 +2,9 @@
 
 The formula has ten operations: four products or quotients, three sums or differences, a maximum, a comparison and a
 condition. By hand it is the Python, or NumPy, that someone would write who needs no answer for missing values or a
-division by zero. A second pair has an exponential and a logarithm. `simpleeval`, where it is installed, is the peer
-that evaluates text. One thread; each pair was shown to give the same numbers before.
+division by zero. A second pair has an exponential and a logarithm; its frame has no target, for NumPy's vector
+exponential differs from one decision's in last bits, and a frame has to pay for the same ones. `simpleeval`, where it
+is installed, is the peer that evaluates text. One thread; each pair was shown to give the same numbers before.
 """
 
 from __future__ import annotations

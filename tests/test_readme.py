@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,18 +23,33 @@ def blocks(language: str) -> list[str]:
 def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a reader types first works, with the blueprint beside it, and its arm is one of the blueprint's."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "checkout.yaml").write_text(blocks("yaml")[0])
-    names: dict[str, object] = {}
-    exec(blocks("python")[0], names)
+    first, ranking, history = blocks("python")
+    checkout, feed, _ = blocks("yaml")
+    (tmp_path / "checkout.yaml").write_text(checkout)
+    names: dict[str, Any] = {}
+    exec(first, names)
     loop = names["loop"]
     assert names["arm"] in ("blue", "green")
-    assert loop.strategy("checkout").errors == 0  # type: ignore[attr-defined]
+    assert loop.strategy("checkout").errors == 0
+    (tmp_path / "feed.yaml").write_text(feed)
+    loop.register(abloop.load("feed.yaml"))
+    contexts = [{"user_id": "u", "topic": "cats", "age_hours": age, "title": "a cat"} for age in (3, 1, 2)]
+    feed_order = loop.strategy("feed_order")
+    exec(ranking, {"feed": feed_order, "contexts": contexts, "decision_id": abloop.new_decision_id()})
+    assert feed_order.errors == 0
     dataframe = pd.DataFrame({"customer": range(400), "variant": ["blue", "green"] * 200})
     dataframe["bought"] = np.random.default_rng(0).integers(0, 2, 400)
     dataframe = dataframe.assign(country="FI", visits=1)
-    exec(blocks("python")[1], {"loop": loop, "dataframe": dataframe})
-    assert abloop.readout(loop, "checkout").rows == 400  # type: ignore[arg-type]
-    loop.close()  # type: ignore[attr-defined]
+    exec(history, {"loop": loop, "dataframe": dataframe})
+    assert abloop.readout(loop, "checkout").rows == 400
+    loop.close()
+
+
+def test_features_load(tmp_path: Path) -> None:
+    """The groups and features that README.md shows are a part of a blueprint as they stand."""
+    head = "strategy: page\narms: [{name: a}, {name: b}]\nmetrics: [{name: clicked}]\n"
+    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[2])
+    assert len(abloop.load(tmp_path / "page.yaml").features) == 6
 
 
 def test_ten_lines_are_enough() -> None:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import reduce
+from itertools import pairwise
+from math import erf
+from operator import add, mul
 from typing import TYPE_CHECKING
 
 from abloop.libm import erf_all, exp, exp_all
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 Shares = tuple[float, ...] | None
-POINTS = 32
 ROOT = math.sqrt(2.0)
+# Where the greatest draw is looked for, as parts of its range: denser where the surest good arm lies.
+GRID = tuple((index / 64) ** 4 for index in range(1, 65))
+REACH = 4.0  # standard deviations from a mean to the ends of that range
 
 
 def argmax(values: Sequence[float]) -> int:
@@ -105,8 +110,11 @@ def epsilon_all(chosen: NDArray[np.intp], share: Array | float, arms: int) -> Ar
 def thompson(means: Sequence[float], deviations: Sequence[float]) -> Shares:
     """Return the probability of each arm to be the greatest of independent normal draws; None where undefined.
 
-    Exact for two arms; for more, by 32 points of equal probability of each arm's own draw. Thompson (1933),
+    Exact for two arms; for k > 2 within 0.006, in 64 k steps. Thompson (1933),
     https://doi.org/10.1093/biomet/25.3-4.285
+
+    The greatest draw is in (a, b] with probability prod F(b) - prod F(a), F being the distribution of each arm; within
+    so short a stretch, arms share it as their log F rise, which (F(b) - F(a)) / (F(b) + F(a)) is half of.
 
     Example:
         >>> thompson((0.0, 0.0), (1.0, 1.0))
@@ -116,20 +124,34 @@ def thompson(means: Sequence[float], deviations: Sequence[float]) -> Shares:
         return None
     arms = len(means)
     if arms == 2:
-        spread = math.sqrt(deviations[0] * deviations[0] + deviations[1] * deviations[1])
-        first = _below(means[0] - means[1], spread)
+        first = _below(means[0] - means[1], _spread(deviations[0], deviations[1]))
         return _shared([first, 1.0 - first])
-    totals = []
-    for arm in range(arms):
-        total = 0.0
-        for point in _points():
-            draw, product = means[arm] + deviations[arm] * point, 1.0
-            for other in range(arms):
-                if other != arm:
-                    product = product * _below(draw - means[other], deviations[other])
-            total = total + product
-        totals.append(total)
-    return _shared(totals)
+    return _shared(_greatest(means, deviations))
+
+
+def _greatest(means: Sequence[float], deviations: Sequence[float]) -> list[float]:
+    """Return the probabilities of more than two arms; step by step over the range for one arm after the other."""
+    arms = list(zip(means, deviations, [m + d == m for m, d in zip(means, deviations, strict=True)], strict=True))
+    level = max([mean for mean, _, still in arms if still], default=-math.inf)
+    low = max([mean if still else mean - REACH * deviation for mean, deviation, still in arms])
+    reach = max([mean if still else mean + REACH * deviation for mean, deviation, still in arms]) - low
+    xs = [low, *[low + reach * part for part in GRID]]
+    chances, rise, rises = [1.0] * (len(xs) + 1), [0.0] * len(xs), []
+    for mean, deviation, still in arms:
+        if still:
+            rises.append([0.0] * len(xs))
+            continue
+        below = [0.5 * (1.0 + erf((x - mean) / deviation / ROOT)) for x in xs]
+        below.append(1.0)
+        rises.append([(b - a) / (b + a) if b > a else 0.0 for a, b in pairwise(below)])
+        chances = list(map(mul, chances, below))
+        rise = list(map(add, rise, rises[-1]))
+    weights = [(b - a) / up if up > 0.0 and b > a else 0.0 for (a, b), up in zip(pairwise(chances), rise, strict=True)]
+    surest = [still and mean == level for mean, _, still in arms]
+    heirs = surest.count(True) or len(arms)  # whoever is greatest where nothing above the low end is drawn
+    starts = [chances[0] / heirs if mine or heirs == len(arms) else 0.0 for mine in surest]
+    # Not by sum(), which since Python 3.12 adds more exactly than a frame does.
+    return [reduce(add, map(mul, weights, mine), start) for mine, start in zip(rises, starts, strict=True)]
 
 
 def thompson_all(means: Array, deviations: Array) -> Array:
@@ -138,37 +160,77 @@ def thompson_all(means: Array, deviations: Array) -> Array:
 
     known = np.isfinite(means) & np.isfinite(deviations) & (deviations >= 0.0)
     fine: NDArray[np.bool_] = np.asarray(known.all(axis=1))
-    mean, spread = np.where(fine[:, None], means, 0.0), np.where(fine[:, None], deviations, 1.0)
-    arms = means.shape[1]
+    mean, spread = np.where(fine[:, None], means, 0.0).T.copy(), np.where(fine[:, None], deviations, 1.0).T.copy()
+    arms = len(mean)
     if arms == 2:
-        both = np.sqrt(spread[:, 0] * spread[:, 0] + spread[:, 1] * spread[:, 1])
-        first = _below_all(mean[:, 0] - mean[:, 1], both)
-        totals = np.stack([first, 1.0 - first], axis=1)
+        first = _below_all(mean[0] - mean[1], _spread_all(spread[0], spread[1]))
+        totals = np.stack([first, 1.0 - first])
     else:
-        totals = np.zeros_like(mean)
-        for arm in range(arms):
-            for point in _points():
-                draw, product = mean[:, arm] + spread[:, arm] * point, np.ones(len(mean))
-                for other in range(arms):
-                    if other != arm:
-                        product = product * _below_all(draw - mean[:, other], spread[:, other])
-                totals[:, arm] = totals[:, arm] + product
-    return np.where(fine[:, None], _shared_all(totals), np.nan)
+        totals = _greatest_all(mean, spread)
+    return np.where(fine[:, None], _shared_all(totals.T), np.nan)
 
 
-@cache
-def _points() -> tuple[float, ...]:
-    """Return the middles of 32 equally probable parts of the standard normal."""
-    from statistics import NormalDist
+def _greatest_all(mean: Array, spread: Array) -> Array:
+    """Return the probabilities of more than two arms, shapes (k, n)."""
+    import numpy as np
 
-    return tuple(NormalDist().inv_cdf((index + 0.5) / POINTS) for index in range(POINTS))
+    arms = len(mean)
+    still = mean + spread == mean
+    level = np.where(still, mean, -np.inf).max(axis=0)
+    low = np.where(still, mean, mean - REACH * spread).max(axis=0)
+    reach = np.where(still, mean, mean + REACH * spread).max(axis=0) - low
+    divisor = np.where(still, 1.0, spread)
+
+    def below(x: Array) -> Array:
+        return np.where(still, 1.0, 0.5 * (1.0 + erf_all((x - mean) / divisor / ROOT)))
+
+    before = below(low)
+    chance = _product(before)
+    surest = still & (mean == level)
+    count = surest.sum(axis=0)
+    heirs = np.where(count == 0, arms, count)
+    totals = np.where(surest | (heirs == arms), chance / heirs, 0.0)
+    for part in (*GRID, math.inf):
+        after = below(low + reach * part) if part < math.inf else np.ones_like(mean)
+        new = _product(after)
+        up = after > before
+        rises = np.where(up, (after - before) / np.where(up, after + before, 1.0), 0.0)
+        rise: Array = np.zeros(mean.shape[1])
+        for each in rises:
+            rise = rise + each
+        some = (rise > 0.0) & (new > chance)
+        totals = totals + np.where(some, (new - chance) / np.where(some, rise, 1.0), 0.0) * rises
+        before, chance = after, new
+    return totals
+
+
+def _product(chances: Array) -> Array:
+    """Return the product over arms, in their order."""
+    found: Array = chances[0]
+    for each in chances[1:]:
+        found = found * each
+    return found
+
+
+def _spread(one: float, other: float) -> float:
+    """Return the deviation of a difference, without leaving the range of numbers on the way."""
+    most, least = (one, other) if one >= other else (other, one)
+    return most * math.sqrt(1.0 + (least / most) * (least / most)) if most > 0.0 else 0.0
+
+
+def _spread_all(one: Array, other: Array) -> Array:
+    import numpy as np
+
+    most, least = np.where(one >= other, one, other), np.where(one >= other, other, one)
+    share = least / np.where(most > 0.0, most, 1.0)
+    return np.where(most > 0.0, most * np.sqrt(1.0 + share * share), 0.0)
 
 
 def _below(distance: float, deviation: float) -> float:
     """Return the probability that a normal draw with this deviation lies below its mean plus the distance."""
     if deviation == 0.0:
         return 1.0 if distance > 0.0 else 0.5 if distance == 0.0 else 0.0
-    return 0.5 * (1.0 + math.erf(distance / deviation / ROOT))
+    return 0.5 * (1.0 + erf(distance / deviation / ROOT))
 
 
 def _below_all(distance: Array, deviation: Array) -> Array:

@@ -89,7 +89,8 @@ class Formula:
         """
         from abloop.policy.vector import evaluate
 
-        return evaluate(self._node, self._checker.kind, self._arms, values, rows)
+        kinds = {name: self._names[name] for name in self.reads}
+        return evaluate(self._node, self._checker.kind, self._arms, kinds, values, rows)
 
     def show(self, values: Mapping[str, Any]) -> str:
         """Return the formula with the values of one decision put in.

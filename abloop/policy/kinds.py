@@ -23,6 +23,7 @@ from abloop.policy.nodes import (
     Truth,
     Unary,
     mistake,
+    spine,
 )
 
 _SIGNATURES: dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind | None, int]] = {
@@ -40,6 +41,7 @@ _SIGNATURES: dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind | None, int]] = 
     "thompson": ((("arms",), ("arms",)), "shares", 2),
     "uniform": ((), "shares", 0),
 }
+SAID = 40  # characters of a formula that a sentence repeats
 _WORDS: dict[Kind, str] = {
     "number": "a number",
     "truth": "true or false",
@@ -99,6 +101,8 @@ class Checker:
         return self._expect(node.value, allowed, f"after {node.sign}")
 
     def _binary(self, node: Binary) -> Kind:
+        for step in spine(node)[:-1]:
+            self.kind(step)  # innermost first, so that what is to the left is always known
         kinds = [self._expect(side, ("number", "arms"), f"beside {node.sign}") for side in (node.left, node.right)]
         return "arms" if "arms" in kinds else "number"
 
@@ -127,31 +131,35 @@ class Checker:
         if kind in allowed:
             return kind
         wanted = " or ".join(_WORDS[option] for option in allowed)
+        said = " ".join(self._text[node.at.start : node.at.end].split())
         hint = ""
         if kind == "arms":
-            hint = "; use argmax() to take the best arm"
+            hint = f"; use argmax({said if len(said) < SAID else '...'})"
         elif kind == "number" and allowed == ("truth",):
             hint = "; write a comparison, e.g. x > 0"
         elif kind == "text" and "choice" in allowed:
             hint = "; an arm is named by arm('NAME')"
-        raise mistake(self._text, node.at, f"{where} stands {_WORDS[kind]}; allowed: {wanted}{hint}")
+        subject = f"{said} is" if len(said) < SAID else "this is"
+        raise mistake(self._text, node.at, f"{subject} {_WORDS[kind]}; allowed {where}: {wanted}{hint}")
 
     def _compare(self, node: Compare) -> Kind:
         first = self._expect(node.values[0], ("number", "text"), "in a comparison")
         for sign, value in zip(node.signs, node.values[1:], strict=True):
-            self._expect(value, (first,), f"compared with {_WORDS[first]}")
+            self._expect(value, (first,), f"beside {_WORDS[first]}")
             if first == "text" and sign not in ("==", "!="):
                 raise mistake(self._text, node.at, f"texts are compared by == and !=, not by {sign}")
         return "truth"
 
     def _member(self, node: Member) -> Kind:
         kind: Kind = "number" if isinstance(node.among[0], Number) else "text"
-        self._expect(node.value, (kind,), f"compared with {_WORDS[kind]}")
+        self._expect(node.value, (kind,), "before this list")
         return "truth"
 
     def _choose(self, node: Choose) -> Kind:
         self._expect(node.test, ("truth",), "after if")
         kinds = {self.kind(node.then), self.kind(node.otherwise)}
+        if kinds == {"record"}:
+            raise mistake(self._text, node.at, "a structured value is not chosen as a whole; choose within its fields")
         if len(kinds) == 1:
             return kinds.pop()
         for mixed, result in (({"number", "arms"}, "arms"), ({"choice", "shares"}, "shares")):
@@ -179,4 +187,7 @@ class Checker:
         return result or ("arms" if "arms" in kinds else "number")
 
     def _count(self, node: Call, wanted: str) -> BlueprintError:
-        return mistake(self._text, node.at, f"{node.name}() has {len(node.values)} values; allowed: {wanted}")
+        count = len(node.values)
+        return mistake(
+            self._text, node.at, f"{node.name}() has {count} value{'' if count == 1 else 's'}; allowed: {wanted}"
+        )

@@ -128,6 +128,14 @@ def inner(node: Node) -> tuple[Node, ...]:
     return (node.then, node.test, node.otherwise) if isinstance(node, Choose) else ()
 
 
+def spine(node: Binary) -> list[Binary]:
+    """Return a sum or product of any length as its steps, innermost first: it is walked, not descended into."""
+    steps = [node]
+    while isinstance(steps[-1].left, Binary):
+        steps.append(steps[-1].left)
+    return steps[::-1]
+
+
 def mistake(text: str, at: Spot | None, said: str) -> BlueprintError:
     """Return the error for a spot of a formula, with a caret under it.
 

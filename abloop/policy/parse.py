@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -66,14 +65,11 @@ _COMPARISONS: dict[type, str] = {
     ast.NotEq: "!=",
 }
 _ADVICE: dict[type, str] = {
-    ast.Attribute: "a dot reads nothing here; a name with a dot is feature('a.b')",
     ast.Subscript: "brackets read nothing here; name a feature, a label or a weight",
-    ast.Lambda: "functions cannot be made here",
-    ast.NamedExpr: "nothing can be assigned here; name a weight in policy.weights",
-    ast.JoinedStr: "texts cannot be built here; use a plain one in quotes",
     ast.Starred: "a star is not allowed here",
-    ast.Await: "await is not allowed here",
     ast.Set: "a set is not allowed here; use x in (1, 2)",
+    ast.Tuple: "a list stands only after in: x in (1, 2)",
+    ast.List: "a list stands only after in: x in (1, 2)",
 }
 
 
@@ -98,16 +94,24 @@ def parse(text: str) -> Node:
     flat = text.replace("\n", " ")
     body = flat.lstrip()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # e.g. for `1 is 1`, which is refused below
-            tree = ast.parse(body, mode="eval").body
+        tree = ast.parse(body, mode="eval").body
     except SyntaxError as error:
-        start = (error.offset or 1) - 1 + len(flat) - len(body)
-        spot = Spot(start=min(start, len(text) - 1), end=start + 1)
-        raise mistake(text, spot, f"cannot be read: {error.msg}") from None
+        raise mistake(text, _spot(text, error.offset or 0, len(flat) - len(body)), _why(error)) from None
     except (ValueError, MemoryError, RecursionError, OverflowError):
         raise mistake("", None, "is too deep or holds a number that is too long; make it simpler") from None
     return _Builder(text, len(flat) - len(body)).build(tree)
+
+
+def _spot(text: str, offset: int, shift: int) -> Spot:
+    """Return where the parser stumbled; it says nothing where the text ends too early."""
+    last = len(text.rstrip())
+    start = min(offset - 1 + shift, last) if offset else last
+    return Spot(start=start, end=start + 1)
+
+
+def _why(error: SyntaxError) -> str:
+    said = "" if error.msg.startswith("invalid syntax") else f": {error.msg}"
+    return f"cannot be read from here{said}; a value, a sign or a bracket is missing or too many"
 
 
 class _Builder:
@@ -166,15 +170,10 @@ class _Builder:
         while isinstance(left, ast.BinOp):
             parts.append(left)
             left = left.left
+        self._nodes += len(parts) - 1
         node = self.build(left, depth + 1)
         for part in reversed(parts):
-            self._nodes += 1
-            sign = _ARITHMETIC.get(type(part.op))
-            if sign is None:
-                at = self._at(part)
-                raise mistake(
-                    self._text, at, f"{type(part.op).__name__} is not allowed; allowed: + - * /, exp, log, sqrt"
-                )
+            sign = _ARITHMETIC[type(part.op)]  # the scan lets no other sign pass
             node = Binary(at=self._at(part), sign=sign, left=node, right=self.build(part.right, depth + 1))
         return node
 
@@ -204,8 +203,8 @@ class _Builder:
         return Name(at=at, name=name)
 
     def _unary(self, tree: ast.UnaryOp, at: Spot, depth: int) -> Node:
-        if isinstance(tree.op, ast.UAdd | ast.Invert):
-            raise mistake(self._text, at, "+ and ~ are not allowed before a value; leave out +, and for ~ use not")
+        if isinstance(tree.op, ast.UAdd):
+            raise mistake(self._text, at, "+ is not allowed before a value; leave it out")
         return Unary(
             at=at, sign="-" if isinstance(tree.op, ast.USub) else "not", value=self.build(tree.operand, depth + 1)
         )
@@ -213,11 +212,9 @@ class _Builder:
     def _compare(self, tree: ast.Compare, at: Spot, depth: int) -> Node:
         if len(tree.ops) == 1 and isinstance(tree.ops[0], ast.In | ast.NotIn):
             return self._member(tree, at, depth)
-        signs = []
-        for sign in tree.ops:
-            if type(sign) not in _COMPARISONS:
-                raise mistake(self._text, at, f"{type(sign).__name__} is not allowed; allowed: < <= > >= == != in")
-            signs.append(_COMPARISONS[type(sign)])
+        if any(type(sign) not in _COMPARISONS for sign in tree.ops):
+            raise mistake(self._text, at, "in stands between one value and one list; join two of them by and")
+        signs = [_COMPARISONS[type(sign)] for sign in tree.ops]
         values = tuple(self.build(value, depth + 1) for value in (tree.left, *tree.comparators))
         return Compare(at=at, values=values, signs=tuple(signs))
 
@@ -244,7 +241,7 @@ class _Builder:
         name = tree.func.id
         if name not in FUNCTIONS:
             raise self._unknown_function(name, self._at(tree.func))
-        if tree.keywords:
+        if tree.keywords:  # only two stars get past the scan
             raise mistake(self._text, at, f"{name}() takes its values by position, without names")
         if name in ("arm", "feature"):
             return self._quoted(name, tree, at)
@@ -262,8 +259,10 @@ class _Builder:
             raise mistake(self._text, at, "a structured value without fields; allowed: {'bitrate': 800, 'hd': True}")
         for key in tree.keys:
             value = key.value if isinstance(key, ast.Constant) else None
-            if not isinstance(value, str) or value in names:
-                raise mistake(self._text, at, "fields are named once each, by texts: {'bitrate': 800, 'hd': True}")
+            if not isinstance(value, str) or value in names or len(value) > MOST_TEXT:
+                raise mistake(
+                    self._text, at, "fields are named once each, by short texts: {'bitrate': 800, 'hd': True}"
+                )
             names.append(value)
         values = tuple(self.build(value, depth + 1) for value in tree.values)
         return Record(at=at, names=tuple(names), values=values)

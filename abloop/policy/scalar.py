@@ -28,6 +28,8 @@ from abloop.policy.nodes import (
     Text,
     Truth,
     Unary,
+    inner,
+    spine,
 )
 
 DEEPEST = 12  # nested brackets in a line of the source; what is deeper becomes a line of its own
@@ -42,8 +44,8 @@ _GLOBALS: dict[str, Any] = {
     "epsilon": epsilon,
     "thompson": thompson,
     "abs": abs,
-    "tuple": tuple,
     "zip": zip,
+    "tuple": tuple,
 }
 
 
@@ -66,13 +68,16 @@ def compile_scalar(
     lines = [f"def formula({arguments}):", *entry, *writer.lines, f"    return {result}"]
     found: dict[str, Any] = {}
     code = compile("\n".join(lines), "<formula>", "exec")
-    exec(code, dict(_GLOBALS), found)  # noqa: S102  # our own words around checked numbers and quoted texts
+    exec(code, {**_GLOBALS, "even": (1.0 / len(arms),) * len(arms) if arms else None}, found)  # noqa: S102  # our own words around checked numbers and quoted texts
     function: Callable[..., Any] = found["formula"]
     return function
 
 
 class _Writer:
     """Writes the source of each node.
+
+    Numbers for each arm are written as a loop over the arms: its own lines are indented, and what is the same for
+    every arm is kept on a line before it.
 
     Attributes:
         lines: Lines that come before the result.
@@ -86,39 +91,46 @@ class _Writer:
         self._arms = tuple(arms)
         self._places = {name: f"v{index}" for index, name in enumerate(reads)}
         self._count = 0
+        self._loop: list[str] = []
         self.lines: list[str] = []
 
     def write(self, node: Node) -> str:
         """Return the source of a node's value; of one number for each arm, a tuple."""
-        if self._kind_of(node) == "arms":
-            return self._arms_tuple(node)
-        return self._value(node, {})
+        if self._kind_of(node) != "arms":
+            return self._value(node, {})
+        return self._places[node.name] if isinstance(node, Name) else f"tuple({self._by_arm(node)})"
 
     def _new(self) -> str:
         self._count += 1
         return f"t{self._count}"
 
-    def _keep(self, source: str) -> str:
-        """Return a name for a value, on a line of its own."""
+    def _keep(self, source: str, each: Mapping[str, str]) -> str:
+        """Return a name for a value, on a line of its own; within a loop over arms, a line of the loop."""
         name = self._new()
-        self.lines.append(f"    {name} = {source}")
+        if each:
+            self._loop.append(f"        {name} = {source}")
+        else:
+            self.lines.append(f"    {name} = {source}")
         return name
 
-    def _arms_tuple(self, node: Node) -> str:
-        """Return the source of a tuple of one number for each arm: a loop over what it reads by arm."""
-        if isinstance(node, Name):
-            return self._places[node.name]
-        read = dict.fromkeys(self._by_arm(node))
+    def _by_arm(self, *nodes: Node) -> str:
+        """Return the name of a list of one number for each arm; of two nodes, of their difference."""
+        if len(nodes) == 1 and isinstance(nodes[0], Name):
+            return self._places[nodes[0].name]
+        read = dict.fromkeys(name for node in nodes for name in self._read_by_arm(node))
         each = {name: f"e{self._places[name][1:]}" for name in read}
-        value = self._value(node, each)
+        value = " - ".join(self._value(node, each) for node in nodes)
         sources = [self._places[name] for name in read]
-        if len(sources) == 1:
-            return f"tuple([{value} for {each[next(iter(read))]} in {sources[0]}])"
-        return f"tuple([{value} for {', '.join(each.values())} in zip({', '.join(sources)})])"
+        over = sources[0] if len(sources) == 1 else f"zip({', '.join(sources)})"
+        arms = ", ".join(each.values())
+        if not self._loop:
+            return self._keep(f"[{value} for {arms} in {over}]", {})
+        name = self._keep("[]", {})
+        self.lines += [f"    for {arms} in {over}:", *self._loop, f"        {name} += [{value}]"]
+        self._loop = []
+        return name
 
-    def _by_arm(self, node: Node) -> list[str]:
-        from abloop.policy.nodes import inner
-
+    def _read_by_arm(self, node: Node) -> list[str]:
         found, todo = [], [node]
         while todo:
             here = todo.pop()
@@ -129,14 +141,19 @@ class _Writer:
 
     def _value(self, node: Node, each: dict[str, str]) -> str:
         """Return the source of a value; within a loop over arms, of one arm's."""
-        if each and self._kind_of(node) != "arms" and not isinstance(node, Number | Text | Truth | Name):
-            return self._keep(self._value(node, {}))  # the same for every arm
-        source = self._source(node, each)
+        if each and self._kind_of(node) != "arms":
+            if isinstance(node, Number | Text | Truth | Name):
+                return self._source(node, {})
+            return self._keep(self._value(node, {}), {})  # the same for every arm
+        return self._flat(self._source(node, each), each)
+
+    def _flat(self, source: str, each: dict[str, str]) -> str:
+        """Return a source, on a line of its own where its brackets are deep: Python's parser takes 200 of them."""
         deep = deepest = 0
         for letter in source:
             deep += (letter == "(") - (letter == ")")
             deepest = max(deepest, deep)
-        return self._keep(source) if deepest > DEEPEST and not each else source
+        return self._keep(source, each) if deepest > DEEPEST else source
 
     def _source(self, node: Node, each: dict[str, str]) -> str:
         if isinstance(node, Number):
@@ -166,7 +183,7 @@ class _Writer:
 
     def _member(self, node: Member, _: dict[str, str]) -> str:
         listed = "".join(f"{item.value!r}, " for item in node.among)
-        name = self._keep(self._value(node.value, {}))
+        name = self._keep(self._value(node.value, {}), {})
         there = f"{name} is not None" if isinstance(node.among[0], Text) else f"{name} == {name}"
         return f"({there} and {name} {'not in' if node.negated else 'in'} ({listed}))"
 
@@ -178,10 +195,20 @@ class _Writer:
         return "{" + ", ".join(fields) + "}"
 
     def _binary(self, node: Binary, each: dict[str, str]) -> str:
-        left, right = self._value(node.left, each), self._value(node.right, each)
-        if node.sign != "/":
-            return f"({left} {node.sign} {right})"
-        if isinstance(node.right, Number) and node.right.value:
+        steps = spine(node)
+        left = self._value(steps[0].left, each)
+        for place, step in enumerate(steps):
+            alike = bool(each) and self._kind_of(step) != "arms"  # so far the same for every arm
+            scope = {} if alike else each
+            left = self._flat(self._step(step, left, self._value(step.right, scope)), scope)
+            if alike and self._kind_of(steps[place + 1]) == "arms":
+                left = self._keep(left, {})
+        return left
+
+    def _step(self, step: Binary, left: str, right: str) -> str:
+        if step.sign != "/":
+            return f"({left} {step.sign} {right})"
+        if isinstance(step.right, Number) and step.right.value:
             return f"({left} / {right})"
         name = self._new()
         return f"({left} / {name} if ({name} := {right}) else nan)"
@@ -192,7 +219,7 @@ class _Writer:
         plain = all(sign not in ("==", "!=") for sign in node.signs)
         if plain:
             return "(" + values[0] + "".join(f" {s} {v}" for s, v in zip(node.signs, values[1:], strict=True)) + ")"
-        names = [v if fixed else self._keep(v) for v, fixed in zip(values, constant, strict=True)]
+        names = [v if fixed else self._keep(v, {}) for v, fixed in zip(values, constant, strict=True)]
         parts = []
         text = self._kind_of(node.values[0]) == "text"
         for index, sign in enumerate(node.signs):
@@ -205,13 +232,11 @@ class _Writer:
     def _choose(self, node: Choose, each: dict[str, str]) -> str:
         test = self._value(node.test, {})
         if each:
-            test = test if test.isidentifier() else self._keep(test)
+            test = test if test.isidentifier() else self._keep(test, {})
         sides = []
         mixed = self._kind_of(node) == "shares"
         for side in (node.then, node.otherwise):
-            if self._kind_of(side) == "arms" and not each:
-                sides.append(self._arms_tuple(side))
-            elif mixed and self._kind_of(side) == "choice":
+            if mixed and self._kind_of(side) == "choice":
                 sides.append(f"epsilon({self._value(side, {})}, 0.0, {len(self._arms)})")
             else:
                 sides.append(self._value(side, each))
@@ -222,7 +247,7 @@ class _Writer:
         if name in ("argmax", "best_arm", "softmax", "thompson"):
             return self._of_arms(node)
         if name == "uniform":
-            return repr((1.0 / len(self._arms),) * len(self._arms))
+            return "even"
         values = [self._value(value, each) for value in node.values]
         if name in ("min", "max"):
             source = values[0]
@@ -250,15 +275,11 @@ class _Writer:
 
     def _extreme(self, left: str, sign: str, right: str, each: dict[str, str]) -> str:
         """Return the lesser or greater of two values: the first of equals, NaN where either is."""
-        if not each and left.count("(") > DEEPEST:
-            left = self._keep(left)
-        one, two = self._new(), self._new()
+        left, one, two = self._flat(left, each), self._new(), self._new()
         return f"({one} if ({one} := {left}) {sign} ({two} := {right}) or {one} != {one} else {two})"
 
     def _of_arms(self, node: Call) -> str:
-        values = list(node.values)
-        if node.name == "best_arm":
-            net = values[0] if len(values) == 1 else Binary(at=node.at, sign="-", left=values[0], right=values[1])
-            return f"argmax({self._arms_tuple(net)})"
-        sources = [self._arms_tuple(v) if self._kind_of(v) == "arms" else self._value(v, {}) for v in values]
+        if node.name in ("argmax", "best_arm"):
+            return f"argmax({self._by_arm(*node.values)})"
+        sources = [self._by_arm(v) if self._kind_of(v) == "arms" else self._value(v, {}) for v in node.values]
         return f"{node.name}({', '.join(sources)})"

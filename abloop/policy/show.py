@@ -20,6 +20,7 @@ from abloop.policy.nodes import (
     Text,
     Truth,
     Unary,
+    spine,
 )
 
 _STRENGTH = {"+": 5, "-": 5, "*": 6, "/": 6}
@@ -51,10 +52,9 @@ def show(node: Node, values: Mapping[str, Any], arms: Sequence[str], least: int 
 def _joined(node: Node, part: Callable[..., str]) -> tuple[int, str]:
     """Return how strongly a node binds, and its text."""
     if isinstance(node, Binary):
-        strength = _STRENGTH[node.sign]
-        return strength, f"{part(node.left, strength)} {node.sign} {part(node.right, strength + 1)}"
+        return _chain(node, part)
     if isinstance(node, Unary):
-        strength = 2 if node.sign == "not" else 7
+        strength = 3 if node.sign == "not" else 7
         return strength, f"{'not ' if node.sign == 'not' else '-'}{part(node.value, strength)}"
     if isinstance(node, Compare):
         rest = [f" {sign} {part(value, 4)}" for sign, value in zip(node.signs, node.values[1:], strict=True)]
@@ -68,6 +68,19 @@ def _joined(node: Node, part: Callable[..., str]) -> tuple[int, str]:
     if isinstance(node, Choose):
         return 0, f"{part(node.then, 1)} if {part(node.test, 1)} else {part(node.otherwise)}"
     return 9, _enclosed(node, part)
+
+
+def _chain(node: Binary, part: Callable[..., str]) -> tuple[int, str]:
+    """Return a sum or product of any length."""
+    steps = spine(node)
+    before = _STRENGTH[steps[0].sign]
+    text = part(steps[0].left, before)
+    for step in steps:
+        strength = _STRENGTH[step.sign]
+        text = f"({text})" if before < strength else text
+        text = f"{text} {step.sign} {part(step.right, strength + 1)}"
+        before = strength
+    return before, text
 
 
 def _enclosed(node: Node, part: Callable[..., str]) -> str:

@@ -25,6 +25,7 @@ from abloop.policy.nodes import (
     Text,
     Truth,
     Unary,
+    spine,
 )
 
 CHUNK = 32768  # rows; what a step leaves behind stays in the cache
@@ -40,7 +41,12 @@ _COMPARISONS: dict[str, Any] = {
 
 
 def evaluate(
-    node: Node, kind_of: Callable[[Node], Kind], arms: Sequence[str], values: Mapping[str, Any], rows: int
+    node: Node,
+    kind_of: Callable[[Node], Kind],
+    arms: Sequence[str],
+    kinds: Mapping[str, Kind],
+    values: Mapping[str, Any],
+    rows: int,
 ) -> Any:
     """Return a checked formula's values over n rows.
 
@@ -48,24 +54,29 @@ def evaluate(
         node: The formula.
         kind_of: Kind of each node.
         arms: Arm names, k of them.
-        values: Name to column: numbers of shape (n,) or one for all, texts of shape (n,), by arm of shape (n, k) or
-            (k,).
+        kinds: Kind of each name that is read.
+        values: Name to column: numbers of shape (n,) or one for all, texts and truths of shape (n,), by arm of shape
+            (n, k), or k numbers for all.
         rows: n.
 
     Returns:
         Shape (n,), or (n, k) by arm and for shares; of a structured value, field to array.
     """
     out = _room(node, kind_of, len(arms), rows)
+    columns = {name: _array(kind, values[name]) for name, kind in kinds.items()}
     with np.errstate(all="ignore"):
         for start in range(0, rows, CHUNK):
-            count = min(CHUNK, rows - start)
-            here = {name: _part(value, start, count, rows) for name, value in values.items()}
-            evaluator = _Evaluator(kind_of, arms, here, count)
+            end = min(start + CHUNK, rows)
+            here = {
+                name: column[start:end] if np.ndim(column) > (kinds[name] in ("arms", "shares")) else column
+                for name, column in columns.items()
+            }
+            evaluator = _Evaluator(kind_of, arms, here, end - start)
             if isinstance(node, Record):
                 for name, value in zip(node.names, node.values, strict=True):
-                    out[name][start : start + count] = evaluator.value(value)
+                    out[name][start:end] = evaluator.value(value)
             else:
-                out[start : start + count] = evaluator.value(node)
+                out[start:end] = evaluator.value(node)
     return out
 
 
@@ -78,11 +89,12 @@ def _room(node: Node, kind_of: Callable[[Node], Kind], arms: int, rows: int) -> 
     return np.empty((rows, arms) if kind in ("arms", "shares") else rows, dtype=types.get(kind, np.float64))
 
 
-def _part(value: Any, start: int, count: int, rows: int) -> Any:
-    """Return the rows of a chunk; what is the same for all rows as it is."""
-    if isinstance(value, np.ndarray) and value.ndim and len(value) == rows:
-        return value[start : start + count]
-    return np.asarray(value, dtype=np.float64) if isinstance(value, tuple | list) else value
+def _array(kind: Kind, value: Any) -> Any:
+    """Return a column as the array of its kind; one text for all rows as it is."""
+    if isinstance(value, str):
+        return value
+    types: dict[Kind, Any] = {"text": object, "truth": np.bool_, "choice": np.intp}
+    return np.asarray(value, dtype=types.get(kind, np.float64))
 
 
 class _Evaluator:
@@ -122,13 +134,14 @@ class _Evaluator:
         return np.logical_not(value) if node.sign == "not" else np.negative(value)
 
     def _binary(self, node: Binary) -> Any:
-        left, right = self._level(node, node.left, node.right)
-        if node.sign != "/":
-            return _ARITHMETIC[node.sign](left, right)
-        quotient = np.divide(left, right)
-        if np.all(right):
-            return quotient
-        return np.where(np.equal(right, 0.0), np.nan, quotient)
+        steps = spine(node)
+        found, kind = self.value(steps[0].left), self.kind_of(steps[0].left)
+        for step in steps:
+            wide = self.kind_of(step)
+            left = _column(found) if wide != kind else found
+            (right,) = self._level(step, step.right)
+            found, kind = _calculated(step.sign, left, right), wide
+        return found
 
     def _logic(self, node: Logic) -> Any:
         join = np.logical_and if node.sign == "and" else np.logical_or
@@ -143,8 +156,7 @@ class _Evaluator:
         out = []
         for node in nodes:
             value = self.value(node)
-            column = wide and self.kind_of(node) == "number" and np.ndim(value) == 1
-            out.append(value[:, None] if column else value)
+            out.append(_column(value) if wide and self.kind_of(node) == "number" else value)
         return out
 
     def _compare(self, node: Compare) -> Any:
@@ -203,10 +215,9 @@ class _Evaluator:
     def _of_arms(self, node: Call) -> Any:
         name, arms = node.name, len(self.arms)
         if name in ("argmax", "best_arm"):
-            net = node.values[0]
-            if len(node.values) > 1:
-                net = Binary(at=node.at, sign="-", left=node.values[0], right=node.values[1])
-            return argmax_all(self._wide(self.value(net)))
+            value = self.value(node.values[0])
+            net = np.subtract(value, self.value(node.values[1])) if len(node.values) > 1 else value
+            return argmax_all(self._wide(net))
         if name == "uniform":
             return np.full((self._rows, arms), 1.0 / arms)
         first, second = (self.value(value) for value in node.values)
@@ -226,6 +237,18 @@ class _Evaluator:
 
     def _wide(self, value: Any) -> Any:
         return np.broadcast_to(np.asarray(value, dtype=np.float64), (self._rows, len(self.arms)))
+
+
+def _column(value: Any) -> Any:
+    """Return one number for each row as one for each row and arm; what is the same for all rows as it is."""
+    return value[:, None] if np.ndim(value) == 1 else value
+
+
+def _calculated(sign: str, left: Any, right: Any) -> Any:
+    if sign != "/":
+        return _ARITHMETIC[sign](left, right)
+    quotient = np.divide(left, right)
+    return quotient if np.all(right) else np.where(np.equal(right, 0.0), np.nan, quotient)
 
 
 def _texts(value: Any) -> Any:

@@ -91,11 +91,12 @@ class GroupCache:
                 self._begin(entity, asked, self._most // 2)  # what nobody waits for leaves room for what is waited for
             return entry[0], asked - entry[1]
         self._misses += 1
+        end = perf_counter() + self._budget  # a thread that has to start is part of it
         flight = self._begin(entity, asked, self._most)
         if flight is None:
             self._late += 1
             return MISSING
-        if not flight.done.wait(self._budget):
+        if not flight.done.wait(max(0.0, end - perf_counter())):
             return self._give_up(flight)
         age = max(0.0, self._clock() - flight.at)
         return (flight.row, age) if flight.answered and age <= self._max_age + self._budget else MISSING

@@ -1,7 +1,7 @@
-"""What stands behind the caches of the online store: memory that all groups share, threads, an optional Redis.
+"""An optional Redis beside the database: rows that one product process fetched are there for the others.
 
-Rows that one product process fetched are in Redis for the others. Only fetching threads talk to it; a Redis that is
-down, slow or holds garbage counts as one that does not know the entity.
+Only the fetching threads of the online store talk to it. A Redis that is down, slow or holds garbage counts as one
+that does not know the entity.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from abloop.errors import BlueprintError, DataError, StoreError, UnknownNameErro
 from abloop.features.read import MOST_EMBEDDED_CHARACTERS
 from abloop.features.spec import Feature, Group
 from abloop.store.outside import SourceDatabase, open_source
-from abloop.store.sql import Database, _explain
+from abloop.store.sql import Database, explain_refusal
 
 Row = Mapping[str, Any] | None
 Fetch = Callable[[str], Row]
@@ -86,7 +86,7 @@ def compile_fetch(
         with read.engine.connect().execution_options(reading=True) as connection:
             compiled = (_table_statement if group.table else _query_statement)(connection, group, plan)
     except DBAPIError as error:
-        raise StoreError(f"group {group.name!r}: {_explain(read.url, error)}") from error
+        raise StoreError(f"group {group.name!r}: {explain_refusal(read.url, error)}") from error
     return partial(_fetch_row, read, *compiled, plan)
 
 
@@ -216,7 +216,7 @@ def _fetch_row(read: Database | SourceDatabase, statement: Any, convert: Convert
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") in _NOT_AN_ID:
             return None
-        raise StoreError(_explain(read.url, error)) from error
+        raise StoreError(explain_refusal(read.url, error)) from error
     return None if row is None else {name: _plain(row[name], json) for name, json in plan.items()}
 
 
@@ -235,5 +235,4 @@ def _plain(value: Any, json: bool) -> Any:
             return msgspec.json.decode(value)
         except (ValueError, RecursionError):
             pass  # it is text after all
-    text = str(value) if isinstance(value, UUID) else value
-    return text[:MOST_EMBEDDED_CHARACTERS] if isinstance(text, str) else text
+    return str(value)[:MOST_EMBEDDED_CHARACTERS] if isinstance(value, str | UUID) else value

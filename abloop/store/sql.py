@@ -155,7 +155,7 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise StoreError(_explain(self.url, error)) from error
+            raise StoreError(explain_refusal(self.url, error)) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -168,7 +168,7 @@ class Database:
             with self.engine.connect().execution_options(reading=True) as connection:
                 yield connection
         except DBAPIError as error:
-            raise StoreError(_explain(self.url, error)) from error
+            raise StoreError(explain_refusal(self.url, error)) from error
 
     def insert_or(self, table: sa.Table) -> Any:
         """Return an insert of this database's dialect, which can say what to do with rows that are there already."""
@@ -225,7 +225,7 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _explain(url: str, error: DBAPIError) -> str:
+def explain_refusal(url: str, error: DBAPIError) -> str:
     """Return what is wrong with the database and what to do."""
     said = str(error.orig)
     low = said.lower()

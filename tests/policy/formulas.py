@@ -1,10 +1,10 @@
-"""Random well-typed formulas and values for them."""
+"""Random well-typed formulas and values for them, from a seed: hypothesis draws the seed, which is quick."""
 
 from __future__ import annotations
 
+import math
+import random
 from typing import Any
-
-from hypothesis import strategies as st
 
 from abloop.policy.nodes import Kind
 
@@ -13,53 +13,50 @@ NAMES: dict[str, Kind] = {
     "x": "number",
     "y": "number",
     "w": "number",
+    "page views": "number",
+    "flag": "truth",
     "country": "text",
     "device": "text",
     "effect": "arms",
     "cost": "arms",
 }
-NUMBERS = st.none() | st.floats(-5, 5) | st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324, 710.0, 1.0, 3.0, -750.0])
-BY_ARM = st.tuples(*[st.floats(-3, 3) | st.sampled_from([0.0, -0.0, float("nan"), 1e308, -1e308, float("inf")])] * 3)
-TEXTS = st.none() | st.sampled_from(["FI", "SE", "it's", ""])
-VALUES = st.fixed_dictionaries(
-    {
-        "x": NUMBERS,
-        "y": NUMBERS,
-        "w": NUMBERS.filter(lambda value: value is not None),
-        "country": TEXTS,
-        "device": TEXTS,
-        "effect": BY_ARM,
-        "cost": BY_ARM,
-    }
-)
+ODD = [0.0, -0.0, 1e308, -1e308, 5e-324, 710.0, -750.0, 1.0, 3.0, math.inf, -math.inf, math.nan]
 
 
-@st.composite
-def expressions(draw: st.DrawFn, kind: Kind, depth: int = 4) -> str:
+def number(rng: random.Random) -> float:
+    """Draw a number, one in three an odd one."""
+    return rng.choice(ODD) if rng.random() < 0.33 else rng.uniform(-4.0, 4.0)
+
+
+def row(rng: random.Random) -> dict[str, Any]:
+    """Draw a value for every name; numbers and texts may be missing."""
+    drawn: dict[str, Any] = {}
+    for name, kind in NAMES.items():
+        if kind == "number":
+            drawn[name] = None if rng.random() < 0.15 and name != "w" else number(rng)
+        elif kind == "truth":
+            drawn[name] = rng.random() < 0.5
+        elif kind == "text":
+            drawn[name] = rng.choice([None, "FI", "SE", "it's", ""])
+        else:
+            drawn[name] = tuple(number(rng) for _ in ARMS)
+    return drawn
+
+
+def grown(rng: random.Random, kind: str, depth: int) -> str:
     """Draw a formula of a kind."""
 
-    def part(inner: Kind) -> str:
-        return draw(expressions(inner, depth - 1))
+    class Parts(dict[str, str]):
+        def __missing__(self, key: str) -> str:
+            return grown(rng, key.rstrip("0123456789"), depth - 1)
 
-    if depth <= 0:
-        return draw(st.sampled_from(LEAVES[kind]))
-    return str(draw(st.sampled_from(GROWN[kind])).format_map(_Parts(part)))
-
-
-class _Parts(dict[str, Any]):
-    """Fills `{number}` in a template with a fresh expression of that kind."""
-
-    def __init__(self, part: Any) -> None:
-        super().__init__()
-        self._part = part
-
-    def __missing__(self, key: str) -> str:
-        return str(self._part(key.rstrip("0123456789")))
+    choices: list[str] = (LEAVES if depth <= 0 else GROWN)[kind]  # type: ignore[index]
+    return rng.choice(choices).format_map(Parts())
 
 
 LEAVES: dict[Kind, list[str]] = {
-    "number": ["x", "y", "w", "0", "1", "2.5", "1e-3", "-4", "feature('x')"],
-    "truth": ["x > 0", "country == 'FI'", "True", "missing(x)", "x != y"],
+    "number": ["x", "y", "w", "0", "1", "2.5", "1e-3", "-4", "feature('page views')"],
+    "truth": ["x > 0", "country == 'FI'", "True", "missing(x)", "x != y", "flag"],
     "text": ["country", "device", "'FI'"],
     "arms": ["effect", "cost"],
     "choice": ["arm('on')", "argmax(effect)", "best_arm(effect, cost)", "best_arm(cost)"],

@@ -16,12 +16,14 @@ from collections.abc import Iterator
 
 from abloop.errors import BlueprintError
 from abloop.policy.formula import Formula
-from tests.policy.formulas import ARMS, GROWN, LEAVES, NAMES
+from tests.policy.formulas import ARMS, GROWN, NAMES, grown
 
 NORMAL = {
     "x": 0.5,
     "y": -2.0,
     "w": 3.0,
+    "page views": 1.0,
+    "flag": True,
     "country": "FI",
     "device": None,
     "effect": (0.0, 1.0, 2.0),
@@ -31,6 +33,8 @@ MISSING = {
     "x": None,
     "y": None,
     "w": 0.0,
+    "page views": None,
+    "flag": False,
     "country": None,
     "device": None,
     "effect": (float("nan"),) * 3,
@@ -77,6 +81,8 @@ HAND = [
     # texts
     "f'{x}'", "f''", "rf'{x}'", "f'{__import__(\"os\")}'", "b'x'", "rb'x'", "br''", "'a' 'b' 'c' + x",
     "'unclosed", '"unclosed', "'a\nb'", "'a\\n'", "'\\x41'", "'\\N{BULLET}'", "'\\u0041'", "country == 'a\\'", "\\", "x\\", "\\\n",
+    "''' ' ''' == country # x", "''' ' ''' == country and ｘ > 0", "''' ' ''' == country and " + "(" * 99 + "x", "'a''b' == country",
+    "u'FI' == country", "country == r'FI'", '"""FI""" == country', "'FI'.x", "country == 'FI'x", "t'{x}'",
     # numbers
     "1_000.5j", "1j", "1e999", "-1e999", "9" * 400, "0x" + "f" * 300, "0b" + "1" * 2000, "0o" + "7" * 500, "1e", "1..2", "1.2.3",
     "0777", "1__0", "1_", "inf", "-inf", "infinity", "NaN", "1if x else 2e", "0xZ", "1e+", "5" * 4095,
@@ -94,7 +100,7 @@ HAND = [
 
 def made() -> Iterator[str]:
     """Yield hostile formulas from templates: deep, long, wide, and every builtin and keyword as a name and a call."""
-    for count in (100, 1_000, 10_000, 20_000):
+    for count in (100, 240, 1_000, 10_000, 20_000):
         yield "(" * count + "x" + ")" * count
         yield "(" * count
         yield "[" * count + "]" * count
@@ -114,6 +120,15 @@ def made() -> Iterator[str]:
         yield "f'" + "{" * count + "x" + "}" * count + "'"
         yield "(x" + ")(x" * count + ")"
         yield "x" + ".a" * count
+        yield "x1" + ".a1" * count
+        yield "~" * count + "1"
+        yield "+-" * count + "1"
+        yield "1" + "**1" * count
+        yield "x" + "()" * count
+        yield "x if " * count
+        yield " / ".join(["x"] * count)
+        yield "argmax(" + " / ".join(["effect"] * count) + ")"
+        yield "argmax(max(" + ", ".join(["effect"] * count) + "))"
         yield "x" + "[0]" * count
         yield "lambda: " * count + "x"
         yield "{" + ", ".join(f"'a{index}': 1" for index in range(count)) + "}"
@@ -129,10 +144,8 @@ def made() -> Iterator[str]:
             yield f"{name}(x)"
 
 
-def refused(text: str) -> bool:
+def refused(text: str, frame: bool = True) -> bool:
     """Return whether a formula is refused; what is accepted is evaluated on one decision and in a frame."""
-    import numpy as np
-
     try:
         formula = Formula(text, NAMES, ARMS)
     except BlueprintError:
@@ -141,12 +154,11 @@ def refused(text: str) -> bool:
     for values in (NORMAL, MISSING):
         function(*[values[name] for name in names])
     columns = {
-        name: np.asarray([value, None], dtype=object)[:1]
-        if kind == "text"
-        else np.asarray([np.nan if value is None else value], dtype=np.float64)
+        name: value if kind == "arms" else [value]
         for (name, kind), value in zip(NAMES.items(), NORMAL.values(), strict=True)
     }
-    formula.frame(columns, 1)
+    if frame:
+        formula.frame(columns, 1)
     return False
 
 
@@ -168,7 +180,7 @@ def generated(seed: int) -> Iterator[str]:
         if way < 0.4:
             yield " ".join(rng.choices(TOKENS, k=rng.randint(1, 25)))
             continue
-        text = _grown(rng, rng.choice(kinds), rng.randint(1, 3))
+        text = grown(rng, rng.choice(kinds), rng.randint(1, 3))
         if way < 0.9:
             for _ in range(rng.randint(1, 3)):
                 start = rng.randrange(len(text) + 1)
@@ -177,26 +189,21 @@ def generated(seed: int) -> Iterator[str]:
         yield text
 
 
-def _grown(rng: random.Random, kind: str, depth: int) -> str:
-    """Return a random well-typed formula."""
-    choices: list[str] = (LEAVES if depth <= 0 else GROWN)[kind]  # type: ignore[index]
-    template = rng.choice(choices)
-
-    class Parts(dict[str, str]):
-        def __missing__(self, key: str) -> str:
-            return _grown(rng, key.rstrip("0123456789"), depth - 1)
-
-    return template.format_map(Parts())
-
-
 def run(count: int, seed: int) -> dict[str, float]:
-    """Try so many generated formulas; return how many were refused and how long the slowest took, in seconds."""
+    """Try so many generated formulas; return how many were refused and how long the slowest took, in ms of the processor.
+
+    One that takes long is tried again, for what hangs does so each time and the collector of garbage does not.
+    """
     refused("thompson(exp(effect), abs(log(effect)))")  # compiles what arrays need, once in a process
     slowest, became = 0.0, Counter[bool]()
     for _, text in zip(range(count), generated(seed), strict=False):
-        started = time.perf_counter()
-        became[refused(text)] += 1
-        slowest = max(slowest, time.perf_counter() - started)
+        took = []
+        while not took or (took[-1] > 0.02 and len(took) < 3):
+            started = time.process_time()
+            outcome = refused(text)
+            took.append(time.process_time() - started)
+        became[outcome] += 1
+        slowest = max(slowest, min(took))
     return {"formulas": count, "refused": became[True], "accepted": became[False], "slowest_ms": slowest * 1e3}
 
 

