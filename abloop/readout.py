@@ -76,7 +76,8 @@ class Readout(msgspec.Struct, frozen=True):
         waiting: Decisions whose TTL has not ended.
         units: Units by arm, of randomised traffic.
         srm: p-value of these counts against the weights; below .001 the experiment is unhealthy.
-        metrics: Net value first, unless it is the same as the only goal, then each metric, on randomised traffic.
+        metrics: Net value first, unless it is the same as the only goal, then each metric, on randomised traffic; none
+            while there is none.
         policy: The served policy against the arms; None while everything is randomised.
         notes: What a reader must know before believing a number.
     """
@@ -139,7 +140,8 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
         chosen = reduce(files, expressions, phases=CHOSEN, by="phase", since=since)
         explored = reduce(files, expressions, phases=("explore",), since=since)
         policy = _compare_policy(serving.phase, chosen, explored, names)
-    metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in shown(blueprint))
+    listing = shown(blueprint) if any(units.values()) else ()
+    metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in listing)
     expected = [found.units * sum(units.values()) / found.s if found.s else 0.0 for found in inverse]
     notes = _notes(strategy, units, expected, srm, observed, rows)
     return Readout(strategy, version, serving.phase, rows, waiting, units, srm, metrics, policy, notes)
@@ -196,7 +198,7 @@ def compare_arms(metric: str, role: str, sums: dict[str, dict[str, Moments]], na
     control, results = found[0], [ArmResult(names[0], estimate(found[0]))]
     for name, arm in zip(names[1:], found[1:], strict=True):
         lift = difference(arm, control)
-        relative = lift.mean / abs(control.mean) if control.mean else None
+        relative = lift.mean / abs(control.mean) if control.mean and arm.units else None
         results.append(ArmResult(name, estimate(arm), lift, relative))
     return MetricResult(metric, role, tuple(results))
 
@@ -246,6 +248,8 @@ def _notes(
                 f"Log it: loop.strategy({strategy!r}).log_observations(decision_id, {{{metric!r}: value}})."
             )
     empty = [name for name, count in units.items() if count == 0]
-    if empty:
+    if len(empty) == len(units):
+        notes.append("No randomised units yet, so that there is nothing to compare.")
+    elif empty:
         notes.append(f"No randomised units in arm {', '.join(map(repr, empty))}.")
     return tuple(notes)

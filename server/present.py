@@ -12,7 +12,7 @@ from abloop.blueprint import Blueprint
 from abloop.evaluate.verdict import Verdict
 from abloop.stats.compare import Estimate
 from abloop.store.catalogue import Serving
-from server.numbers import DASH, Moment, decimals, interval, moment, number, share
+from server.numbers import DASH, Moment, decimals, interval, moment, number, percent, share
 
 Judged = tuple[float, int, Verdict]
 
@@ -35,6 +35,7 @@ PHASES = {
     "randomise": Chip("randomised", "serving", "⇄"),
     "personalise": Chip("personalised", "serving", "★"),
     "ship": Chip("one arm for all", "serving", "▲"),
+    "default": Chip("default", "serving", "·"),
 }
 
 
@@ -114,9 +115,12 @@ def phase(serving: Serving, blueprint: Blueprint, judged: Sequence[Judged], now:
     explore, holdout = share(blueprint.experiment.explore), blueprint.experiment.holdout
     shipped = next((f"'{said.arm}'" for _, _, said in judged if said.reason == serving.why), "one arm")
     rest = f"except {explore} of the units: they stay randomised for good, so that the gain goes on being measured."
+    half = f"except half of {explore} of the units: they get the default, so that the gain goes on being measured."
+    answers = f"Each unit gets what the formula gives, {half}"
     meaning = {
+        "default": "Each unit gets the default, until the labels are predicted provably better than by their mean.",
         "randomise": "Every unit gets an arm by chance, in planned shares, so that the arms can be compared fairly.",
-        "personalise": f"Each unit gets the arm that the model expects to be best for it, {rest}",
+        "personalise": f"Each unit gets the arm that the policy gives, {rest}" if blueprint.is_choice else answers,
         "ship": f"Each unit gets {shipped}, which was proven best for all, {rest}",
     }[serving.phase]
     if holdout:
@@ -163,16 +167,33 @@ def _facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     """Return the numbers behind a verdict; none where nothing was estimated."""
     if not math.isfinite(verdict.gain):
         return (("Units", f"{verdict.n:,}"),) if verdict.n else ()
+    if verdict.learner == "labels":
+        return _label_facts(verdict)
     bounds = Estimate(verdict.n, verdict.gain, verdict.low, verdict.high)
     places = decimals([bounds], digits=3)
-    looks = "hold at every look" if verdict.always_valid else "hold for one planned look"
     return (
         (f"Personalising against '{verdict.arm}' for all", f"{number(verdict.gain, places, sign=True)} per decision"),
         ("Lower and upper bound", interval(bounds, places, sign=True)),
         ("Units", f"{verdict.n:,}"),
         ("Learner", f"{verdict.learner.upper()}-learner" if verdict.learner else DASH),
-        ("Bounds are", f"one-sided, error rate {share(verdict.alpha)}; {looks}"),
+        ("Bounds are", _bounds(verdict)),
     )
+
+
+def _label_facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """Return the numbers behind a verdict on label models: the share of the mean's squared error they take away."""
+    return (
+        ("Error taken away, weakest label", percent(verdict.gain)),
+        ("Lower and upper bound", f"[{percent(verdict.low)}, {percent(verdict.high)}]"),
+        ("Units", f"{verdict.n:,}"),
+        ("Bounds are", _bounds(verdict)),
+    )
+
+
+def _bounds(verdict: Verdict) -> str:
+    """Return what the bounds of a verdict mean."""
+    looks = "hold at every look" if verdict.always_valid else "hold for one planned look"
+    return f"one-sided, error rate {share(verdict.alpha)}; {looks}"
 
 
 def history(servings: Sequence[Serving], judged: Sequence[Judged], now: float, most: int) -> tuple[Event, ...]:

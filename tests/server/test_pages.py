@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from abloop import offline
+from abloop.blueprint import from_mapping
 from abloop.loop import Loop
 from abloop.rollout.promote import withdraw
 from abloop.testing import ManualClock
@@ -94,7 +95,7 @@ def test_strategy_page_shows_verdict_numbers_and_history(client: FlaskClient) ->
     page = read(client, "/strategies/checkout")
     for said in (
         "Personalise: choosing",
-        "Each unit gets the arm that the model expects",
+        "Each unit gets the arm that the policy gives",
         "Lift over 'blue'",
         "bought",
         "[",
@@ -239,3 +240,33 @@ def test_switch_and_withdrawal_are_told(tmp_path: Path, url: str) -> None:
     loop.register(two_arms())
     assert "This was said of version 1; version 2 is served now." in read(browser, "/strategies/checkout").text
     loop.close()
+
+
+def test_spaces_without_arms_have_pages_in_each_phase(tmp_path: Path) -> None:
+    """A number's page says that the default is given, then how well its label is predicted."""
+    clock, rng = ManualClock(), np.random.default_rng(0)
+    loop = open_loop(tmp_path, clock)
+    loop.register(
+        from_mapping(
+            {
+                "strategy": "worth",
+                "space": {"type": "number"},
+                "metrics": [{"name": "spend"}],
+                "features": [{"name": "x"}],
+                "labels": [{"name": "spend"}],
+            }
+        )
+    )
+    client = create_app(f"sqlite:///{tmp_path}/abloop.db").test_client()
+    assert "Each unit gets the default" in read(client, "/strategies/worth").text
+    handle = loop.strategy("worth")
+    for i in range(600):
+        x = float(rng.normal())
+        handle.get_decision(f"d{i}", {"user_id": str(i), "x": x})
+        handle.log_observations(f"d{i}", {"spend": 3 * x})
+    clock.advance(86_401)
+    offline.cycle(loop, "worth")
+    loop.close()
+    page = read(client, "/strategies/worth").text
+    for said in ("Each unit gets what the formula gives", "Error taken away", "nothing to compare"):
+        assert said in page
