@@ -5,6 +5,7 @@
     ├── UnknownNameError   use one of the names that exist
     ├── DataError          repair the data that was handed in
     ├── StoreError         look at the database or the directory, then try again
+    │   └── AwayError      wait: the database does not answer just now
     ├── ArtefactError      the model was refused; train it again
     └── MissingExtraError  install the named extra
 
@@ -44,6 +45,10 @@ class DataError(AbloopError):
 
 class StoreError(AbloopError):
     """A database or directory that is locked, corrupt or out of reach."""
+
+
+class AwayError(StoreError):
+    """A database that does not answer just now; what was served before goes on."""
 
 
 class ArtefactError(AbloopError):

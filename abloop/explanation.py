@@ -8,11 +8,20 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.spec import DEFAULT
+from abloop.decision import Drawn, settle
 from abloop.features.spec import Feature
 from abloop.records import Decision, FeatureValue, Phase
-from abloop.snapshot import Snapshot, load_snapshot, settle
+from abloop.snapshot import Snapshot, load_snapshot
 from abloop.store.catalogue import Serving
 from abloop.store.workspace import Workspace
+
+SCREENED = {
+    "holdout": "Unit {unit} is in a holdout, which always gets {arm}.",
+    "forced": "Unit {unit} was given {arm} by name, in the blueprint or in the call.",
+    "paused": "The strategy is paused: every unit gets {arm}.",
+    "untargeted": "The features of unit {unit} are not those of experiment.target, so it gets {arm}.",
+    "outside": "Unit {unit} is outside of the experiment's traffic or part of its layer, so it gets {arm}.",
+}
 
 
 class FeatureExplained(msgspec.Struct, frozen=True):
@@ -87,10 +96,11 @@ def explain(loop: Workspace, decision_id: str, strategy: str = "") -> Explanatio
     record = loop.find(decision_id, strategy)
     serving = Serving(record.strategy, record.version, record.phase, record.release)
     snapshot = load_snapshot(loop, msgspec.structs.replace(serving, phase=_served_phase(loop, record)))
-    again = settle(snapshot, record.unit, record.features)
+    force = record.arm if record.phase == "forced" else ""
+    again = settle(snapshot, record.unit, record.features, record.time, force, _drawn(snapshot, record))
     values = snapshot.all_features(record.features)
     predictions = dict(zip(snapshot.blueprint.outputs(), record.predictions, strict=False))
-    asked = snapshot.serves and record.phase not in ("holdout", "randomise", "default", "ship")
+    asked = snapshot.serves and record.phase in ("personalise", "explore")
     return Explanation(
         decision=record,
         features=_features(snapshot, record, values),
@@ -102,10 +112,20 @@ def explain(loop: Workspace, decision_id: str, strategy: str = "") -> Explanatio
     )
 
 
+def _drawn(snapshot: Snapshot, record: Decision) -> Drawn | None:
+    """Return the arm that the record says was drawn elsewhere or before; None where the unit's hash tells it."""
+    if record.share is None:
+        return None
+    arm = snapshot.names.index(record.arm)
+    return arm, tuple(record.share if index == arm else weight for index, weight in enumerate(snapshot.weights))
+
+
 def _served_phase(loop: Workspace, record: Decision) -> Phase:
     """Return what was served when a unit of the explore share was decided."""
-    if record.phase not in ("explore", "holdout"):
+    if record.phase not in (*SCREENED, "explore"):
         return record.phase
+    if record.phase == "paused":
+        return "paused"
     constant = record.release and loop.catalogue.artefact(record.release).learner == "constant"
     return "ship" if constant else "personalise"
 
@@ -149,10 +169,12 @@ def _source(feature: Feature, entity: str) -> str:
 def _reason(snapshot: Snapshot, record: Decision, value: Any) -> str:
     """Return why this arm, in words."""
     unit, arm, chance = repr(record.unit), repr(record.arm), f"{record.propensity:.6g}"
-    if record.phase == "holdout":
-        return f"Unit {unit} is in the holdout, which always gets {arm}."
+    if record.phase in SCREENED:
+        return SCREENED[record.phase].format(unit=unit, arm=arm)
     if record.phase == "default":
         return "There is nothing to decide with yet, so the product got the default."
+    if record.share is not None:
+        return f"{arm} was drawn by the product's own assignment, or before, with the share {record.share:.6g}."
     if record.phase == "randomise":
         return f"Everything is randomised: the hash of unit {unit} fell on {arm}, which has the share {chance}."
     if record.phase == "explore":

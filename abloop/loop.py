@@ -8,26 +8,31 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from abloop.blueprint import Blueprint, from_mapping
+from abloop.errors import AbloopError, AwayError
 from abloop.ids import user
 from abloop.online import Strategy
-from abloop.snapshot import Snapshot, Split, load_snapshot
+from abloop.overlap import check_neighbours
+from abloop.snapshot import Snapshot, Split, compile_served, waiting
 from abloop.store.catalogue import Serving
 from abloop.store.comparisons import Comparison
-from abloop.store.feed import GroupFeed
+from abloop.store.feed import AwayFeed, GroupFeed
 from abloop.store.online import OnlineStore
+from abloop.store.served import Served, change_token, keep, read_served, recall
 from abloop.store.shared import Shared
 from abloop.store.sources import Source
+from abloop.store.sticky import DatabaseSticky, StickyStore
 from abloop.store.workspace import Clock, Workspace
 
 log = logging.getLogger("abloop")
 REFRESH_SECONDS = 5.0
+PATIENCE_SECONDS = 0.08
 _loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 
 
@@ -40,6 +45,7 @@ class Loop(Workspace):
         clock: Gives seconds since 1970.
         sources: Where feature groups are fetched from: name to database URL or Python function.
         redis: URL of a Redis in which processes share fetched features; none where empty.
+        sticky: Where the arms are kept that units keep; abloop's own database where None.
         refresh_seconds: How often the background thread looks for something else to serve.
 
     Raises:
@@ -47,6 +53,9 @@ class Loop(Workspace):
 
     Attributes:
         features: The online store of this process: `features.stats()` tells hit rate and age by group.
+        listeners: Called with the name of a strategy when something else is served, and with an empty text when
+            the database went away or came back; see `stale`.
+        stale: Whether the database did not answer the last time it was asked.
     """
 
     def __init__(
@@ -58,9 +67,14 @@ class Loop(Workspace):
         *,
         sources: Mapping[str, Source] | None = None,
         redis: str = "",
+        sticky: StickyStore | None = None,
     ) -> None:
-        """Open the workspace."""
-        super().__init__(url, directory, clock)
+        """Open the workspace; where the database is away, go on without."""
+        super().__init__(url, directory, clock, patience=PATIENCE_SECONDS)
+        self.listeners: list[Callable[[str], None]] = []
+        self.stale = not self._database.opened
+        self._sticky = sticky or DatabaseSticky(self._database)
+        self._token: tuple[int, int] | None = None
         self.features = OnlineStore(clock, shared=Shared(redis) if redis else None)
         self._sources = dict(sources or {})
         self._feeds: dict[tuple[str, int], GroupFeed] = {}
@@ -88,20 +102,26 @@ class Loop(Workspace):
         """
         raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
         checked = from_mapping(raw)
+        check_neighbours(self, checked)
         version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or user(), why=why)
         self.refresh()
         return version
 
-    def strategy(self, name: str) -> Strategy:
+    def strategy(self, name: str, default: Any = None) -> Strategy:
         """Return the handle of a registered strategy; the same one for each call.
+
+        While the database is away it serves what was served last, as far as this machine's disk knows.
+
+        Args:
+            name: Its name.
+            default: What it answers where nothing at all is known of it yet, because the database is away.
 
         Raises:
             UnknownNameError: There is no such strategy.
             StoreError: The database cannot be read.
         """
         if name not in self._strategies:
-            serving, comparison = self.catalogue.serving(name), self.comparisons.current().get(name)
-            self._strategies[name] = Strategy(self._compile(serving, comparison), self)
+            self._strategies[name] = Strategy(self._first(name, default), self, self._sticky)
         self._watch()
         return self._strategies[name]
 
@@ -113,37 +133,99 @@ class Loop(Workspace):
         """
         if not self._strategies:
             return
-        compared = self.comparisons.current()
-        for name, serving in self.catalogue.servings().items():
-            strategy = self._strategies.get(name)
-            if strategy and self._served.get(name) != (serving, compared.get(name)):
-                strategy.snapshot = self._compile(serving, compared.get(name))
+        try:
+            if isinstance(self._sticky, DatabaseSticky):
+                self._sticky.flush()
+            token = change_token(self._database)
+            changed = self._changed() if token != self._token else {}
+        except AwayError:
+            self._away(True)
+            raise
+        self._away(False)
+        refused = None
+        for name, what in changed.items():
+            try:
+                self._strategies[name].snapshot = self._read(*what)
+                self._tell(name)
+            except AbloopError as error:  # the others must not wait for this one
+                refused = error
+        if refused is not None:
+            raise refused
+        self._token = token
+
+    def _changed(self) -> dict[str, tuple[Serving, Comparison | None]]:
+        """Return what else is to be served by the strategies of this process."""
+        compared, servings = self.comparisons.current(), self.catalogue.servings()
+        wanted = {name: (servings[name], compared.get(name)) for name in self._strategies if name in servings}
+        return {name: what for name, what in wanted.items() if self._served.get(name) != what}
 
     def close(self) -> None:
         """Seal the spool, stop the background thread, close the database."""
         self._closed.set()
         self.features.close()
+        if isinstance(self._sticky, DatabaseSticky) and self._database.opened:
+            try:
+                self._sticky.flush()
+            except AwayError as error:
+                log.warning("abloop could not keep the newest sticky arms: %s", error)
         super().close()
 
-    def _compile(self, serving: Serving, comparison: Comparison | None) -> Snapshot:
-        """Compile what is served, and what it is compared with."""
-        split = None
-        if comparison is not None:
-            name = serving.strategy
-            rivals = [Serving(name, entry.version, entry.phase, entry.release) for entry in comparison.entries]
-            shares = [entry.share for entry in comparison.entries]
-            split = Split(f"{name}:compare:{comparison.id}", [self._snapshot(rival) for rival in rivals], shares)
-        snapshot = self._snapshot(serving, split)
+    def _first(self, name: str, default: Any) -> Snapshot:
+        """Return what a strategy serves; from the disk, or its default, while the database is away."""
+        try:
+            if self._database.opened:
+                return self._read(self.catalogue.serving(name), self.comparisons.current().get(name))
+            log.warning("abloop starts without its database %s: it does not answer", self._database.url)
+        except AwayError as error:
+            log.warning("abloop starts without its database: %s", error)
+        self._away(True)
+        served = recall(self.served_directory, name)
+        return waiting(name, default) if served is None else self._compile(served, away=True)
+
+    def _read(self, serving: Serving, comparison: Comparison | None) -> Snapshot:
+        """Read and compile what is served, and keep it on the disk for a time without the database."""
+        served = read_served(self.catalogue, serving, comparison)
+        snapshot = self._compile(served)
         self._served[serving.strategy] = (serving, comparison)
+        try:
+            keep(self.served_directory, served)
+        except OSError as error:
+            log.warning("abloop could not keep what it serves in %s: %s", self.served_directory, error.strerror)
         return snapshot
 
-    def _snapshot(self, serving: Serving, split: Split | None = None) -> Snapshot:
-        """Compile one version, with the feed of its feature groups; refits share the feed."""
-        key = serving.strategy, serving.version
-        _, blueprint = self.catalogue.blueprint(*key)
-        if blueprint.groups and key not in self._feeds:
+    def _compile(self, served: Served, *, away: bool = False) -> Snapshot:
+        """Compile what is served, and what it is compared with, each with the feed of its feature groups."""
+        split = None
+        if served.comparison is not None:
+            name = f"{served.serving.strategy}:compare:{served.comparison.id}"
+            rivals = [compile_served(rival, self._feed(rival, away)) for rival in served.rivals]
+            split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
+        return compile_served(served, self._feed(served, away), split)
+
+    def _feed(self, served: Served, away: bool) -> GroupFeed | AwayFeed | None:
+        """Return where a version's feature groups are fetched from; refits share it."""
+        blueprint, key = served.blueprint, (served.serving.strategy, served.serving.version)
+        if not blueprint.groups:
+            return None
+        if away:
+            return AwayFeed(blueprint)
+        if key not in self._feeds:
             self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self._sources)
-        return load_snapshot(self, serving, self._feeds.get(key), split)
+        return self._feeds[key]
+
+    def _tell(self, name: str) -> None:
+        """Tell the listeners."""
+        for listener in list(self.listeners):
+            try:
+                listener(name)
+            except Exception:
+                log.exception("a listener of abloop failed")
+
+    def _away(self, away: bool) -> None:
+        """Keep whether the database answers, and tell the listeners when that changed."""
+        if self.stale != away:
+            self.stale = away
+            self._tell("")
 
     def _watch(self) -> None:
         """Start the background thread if there is none."""

@@ -10,17 +10,46 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from abloop.errors import AbloopError, DataError
-from abloop.records import Observation, encode
-from abloop.snapshot import NOTHING, Snapshot, arrange, decide, placed
+import msgspec
+
+from abloop.decision import Drawn, arrange, decide, keeps, placed, unit_text
+from abloop.errors import AbloopError, DataError, StoreError
+from abloop.records import Decision, Observation, encode
+from abloop.snapshot import NOTHING, Snapshot
+from abloop.store.sticky import StickyStore
 from abloop.store.workspace import Workspace
 
 log = logging.getLogger("abloop")
 COMPLAIN_SECONDS = 60.0
+
+
+class Details(msgspec.Struct, frozen=True, gc=False):
+    """A decision with all that a product may want to know of it.
+
+    Attributes:
+        value: What `get_decision` gives.
+        arm: Name of the arm; empty where the call could not be answered.
+        propensity: Probability with which it was drawn, in [0, 1].
+        reason: The phase: `randomise`, `personalise`, `explore`, `ship`, `default`, `holdout`, `forced`, `paused`,
+            `untargeted`, `outside`; or `error`.
+        decision_id: As given.
+        version: Blueprint version that decided.
+        release: Model that decided; empty for none.
+        error: Why the call could not be answered; empty where it was.
+    """
+
+    value: Any
+    arm: str = ""
+    propensity: float = 0.0
+    reason: str = "error"
+    decision_id: str = ""
+    version: int = 0
+    release: str = ""
+    error: str = ""
 
 
 class Strategy:
@@ -29,14 +58,16 @@ class Strategy:
     Args:
         snapshot: What is served now.
         workspace: Where records go.
+        sticky: Where the arms are that units keep.
 
     Attributes:
         errors: Calls that could not be answered from the blueprint and got its default.
     """
 
-    def __init__(self, snapshot: Snapshot, workspace: Workspace) -> None:
+    def __init__(self, snapshot: Snapshot, workspace: Workspace, sticky: StickyStore) -> None:
         """Keep the snapshot; `Loop` swaps it."""
         self.snapshot = snapshot
+        self._sticky = sticky
         self._spool = workspace.spool
         self._clock = workspace.clock
         self._append = workspace.spool.append
@@ -48,12 +79,13 @@ class Strategy:
         """Name of the strategy."""
         return self.snapshot.strategy
 
-    def get_decision(self, decision_id: str, application_context: Mapping[str, Any]) -> Any:
+    def get_decision(self, decision_id: str, application_context: Mapping[str, Any], *, force: str = "") -> Any:
         """Return the decision for a context, after its record is safe.
 
         Args:
             decision_id: Ties later observations to this decision, e.g. `abloop.new_decision_id()`.
             application_context: The unit under the blueprint's unit key, and features.
+            force: Name of the arm to give, e.g. from the address of a test page; ignored where there is none.
 
         Returns:
             The arm's value (its name unless the blueprint says otherwise); the blueprint's default if the
@@ -70,22 +102,78 @@ class Strategy:
             >>> loop.close()
         """
         started = perf_counter_ns()
-        snapshot = self.snapshot
         try:
-            if snapshot.split is not None:
-                snapshot = snapshot.split.pick(application_context)
-            if snapshot.feed is None:
-                decision = decide(snapshot, decision_id, application_context, self._clock(), started)
-            else:
-                now = self._clock()
-                fetched = snapshot.feed.fetch(application_context, now)
-                decision = decide(snapshot, decision_id, application_context, now, started, fetched)
-                snapshot.feed.decided(decision_id, fetched.entities)
-            self._append(encode(decision))
+            return self._decide(decision_id, application_context, started, force).decision
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
-            return snapshot.default
-        return decision.decision
+            return self.snapshot.default
+
+    def get_details(
+        self,
+        decision_id: str,
+        application_context: Mapping[str, Any],
+        *,
+        force: str = "",
+        drawn: Drawn | None = None,
+    ) -> Details:
+        """Return the decision with its arm, propensity and reason. It never raises.
+
+        Args:
+            decision_id: As for `get_decision`.
+            application_context: As for `get_decision`.
+            force: As for `get_decision`.
+            drawn: Index of the arm that the product's own assignment drew, and the shares it drew by: it is given
+                while the strategy randomises, and to the explore share once it personalises.
+
+        Example:
+            >>> import abloop, tempfile
+            >>> loop = abloop.connect(f"sqlite:///{tempfile.mkdtemp()}/demo.db")
+            >>> arms = (abloop.Arm(name="blue"), abloop.Arm(name="green"))
+            >>> _ = loop.register(abloop.Blueprint(strategy="b", arms=arms, metrics=(abloop.Metric(name="click"),)))
+            >>> found = loop.strategy("b").get_details("d1", {"user_id": "u1"}, drawn=(1, (0.9, 0.1)))
+            >>> found.value, found.propensity, found.reason
+            ('green', 0.1, 'randomise')
+            >>> loop.close()
+        """
+        started = perf_counter_ns()
+        try:
+            made = self._decide(decision_id, application_context, started, force, drawn)
+        except Exception as error:  # law 1: product code never sees an exception
+            self._complain(error)
+            return Details(self.snapshot.default, error=_said(error))
+        return Details(
+            made.decision, made.arm, made.propensity, made.phase, made.decision_id, made.version, made.release
+        )
+
+    def _decide(
+        self,
+        decision_id: str,
+        context: Mapping[str, Any],
+        started: int,
+        force: str,
+        drawn: Drawn | None = None,
+    ) -> Decision:
+        """Return the decision for a context, its record safe; whatever is wrong is raised."""
+        snapshot = self.snapshot
+        if not snapshot.version:
+            raise StoreError(f"strategy {self.name!r}: the database is away, and what it serves is not known here yet")
+        if snapshot.split is not None:
+            snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
+        now = self._clock()
+        if snapshot.feed is None and not snapshot.sticky:
+            decision = decide(snapshot, decision_id, context, now, started, NOTHING, force, drawn)
+            self._append(encode(decision))
+            return decision
+        fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
+        kept = keeps(snapshot, self._sticky, context) if snapshot.sticky and drawn is None else None
+        decision = decide(snapshot, decision_id, context, now, started, fetched, force, drawn or kept)
+        self._append(encode(decision))
+        if snapshot.feed is not None:
+            snapshot.feed.decided(decision_id, fetched.entities)
+        if snapshot.sticky and kept is None and decision.phase in ("randomise", "explore"):
+            arm, shares = snapshot.names.index(decision.arm), drawn[1] if drawn else snapshot.weights
+            self._sticky.put(decision.strategy, decision.unit, decision.arm, shares[arm])
+        return decision
 
     def get_ranking(self, decision_id: str, contexts: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the order of a list, best first, after its records are safe.
@@ -114,8 +202,11 @@ class Strategy:
         started = perf_counter_ns()
         snapshot = self.snapshot
         try:
+            if not snapshot.version:
+                return list(range(len(contexts)))
             if snapshot.split is not None and contexts:
-                snapshot = snapshot.split.pick(contexts[0])
+                unit = contexts[0].get(snapshot.unit_key)
+                snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
             now, found = self._clock(), []
             for index, context in enumerate(contexts):
                 fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
@@ -127,7 +218,7 @@ class Strategy:
                 self._append(encode(decision))
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
-            return list(range(len(contexts) if isinstance(contexts, Sized) else 0))
+            return _given_order(contexts)
         return order
 
     def log_observations(self, decision_id: str, observations: Mapping[str, float], *, key: str = "") -> None:
@@ -148,10 +239,10 @@ class Strategy:
         """
         try:
             snapshot = self.snapshot
-            now, strategy, known = self._clock(), snapshot.strategy, snapshot.metrics
+            now, strategy, known, version = self._clock(), snapshot.strategy, snapshot.metrics, snapshot.version
             for name, value in observations.items():
                 number = float(value)
-                if name not in known or not math.isfinite(number) or type(decision_id) is not str:
+                if (name not in known and version) or not math.isfinite(number) or type(decision_id) is not str:
                     raise DataError(
                         f"strategy {strategy!r}: observation {name!r} = {value!r:.80} for {decision_id!r:.80}; "
                         f"allowed: finite numbers under {', '.join(sorted(known))}"
@@ -168,5 +259,21 @@ class Strategy:
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_SECONDS:
             self._complained = now
-            what = str(error) if isinstance(error, AbloopError) else f"{type(error).__name__}: {error}"
+            what = _said(error)
             log.error("strategy %r answered with its default (%d errors so far): %s", self.name, self.errors, what)
+
+
+def _given_order(contexts: object) -> list[int]:
+    """Return the order that was given, whatever was given."""
+    try:
+        return list(range(len(contexts)))  # type: ignore[arg-type]
+    except Exception:  # law 1
+        return []
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says, which a hostile value may refuse to tell."""
+    try:
+        return str(error) if isinstance(error, AbloopError) else f"{type(error).__name__}: {error}"
+    except Exception:  # law 1
+        return type(error).__name__

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Phase = Literal["randomise", "personalise", "explore", "holdout", "ship", "default"]
+Phase = Literal[
+    "randomise", "personalise", "explore", "holdout", "ship", "default", "forced", "paused", "untargeted", "outside"
+]
 FeatureType = Literal["numeric", "categorical", "time", "sparse", "embedding"]
 ColumnType = Literal["numeric", "categorical", "sparse", "embedding", "standardise", "target"]
 FeatureValue = float | str | dict[str, float] | tuple[float, ...] | None
@@ -30,13 +32,15 @@ class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
             control, in value, then the labels; empty without a model.
         arm: Name of the arm that was drawn.
         propensity: Probability with which this arm was drawn, in (0, 1].
-        phase: `randomise`, `personalise`, `explore`, `holdout`, `ship` (one arm for everybody) or `default`
-            (nothing to decide with yet).
+        phase: Why: `randomise`, `personalise`, `explore`, `holdout`, `ship` (one arm for everybody), `default`
+            (nothing to decide with yet), `forced` (asked for by name), or control because of `paused`, `untargeted`
+            (its features are not those of the target) or `outside` (of the traffic or the part of the layer).
         decision: What the product was given.
         release: Hash of the model that served; empty without a model.
         latency: Nanoseconds spent deciding.
         entities: Id of the entity of each feature group, as text; empty where the context had none.
         ages: Seconds since the values of each feature group were fetched; None where they are missing.
+        share: Share by which the arm was drawn elsewhere or before; None where the unit's hash tells it.
     """
 
     decision_id: str
@@ -54,6 +58,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     latency: int = 0
     entities: tuple[str, ...] = ()
     ages: tuple[float | None, ...] = ()
+    share: float | None = None
 
 
 class Observation(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

@@ -1,36 +1,33 @@
-"""All that is needed to decide for one strategy, and the decision itself: a pure function of a context.
-
-No clock, no storage, no randomness but the unit's hash: the same snapshot and the same input give the same bits,
-which is how a decision is explained from its record.
-"""
+"""All that is needed to decide for one strategy: immutable, compiled once, swapped whole."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from time import perf_counter_ns
 from typing import Any, Protocol
 
-import msgspec
-
-from abloop.assign.experiment import Assignment
+from abloop.assign.allocation import Allocation
+from abloop.assign.experiment import Assignment, BucketAssignment
+from abloop.assign.screen import Screen
 from abloop.blueprint import Blueprint
 from abloop.blueprint.policy import Policy
-from abloop.blueprint.spec import DEFAULT
-from abloop.errors import DataError
+from abloop.blueprint.randomisation import Experiment
+from abloop.blueprint.spec import DEFAULT, Space
+from abloop.blueprint.spec import Policy as PolicySpec
+from abloop.blueprint.target import Target, compile_target
 from abloop.features.encode import Encoder
 from abloop.features.graph import Graph
-from abloop.features.read import Fetched, read, read_from, readers, sources
+from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
 from abloop.models.labels import LabelModel
 from abloop.policy.choose import best_arm
-from abloop.policy.explore import mixed_propensity
-from abloop.records import Decision, FeatureValue, Phase
+from abloop.records import FeatureValue
 from abloop.store.catalogue import Serving
+from abloop.store.served import Served, read_served
 from abloop.store.workspace import Workspace
 
 NOTHING = Fetched()
+NO_POLICY = PolicySpec(formula="0")
 
 
 class Feed(Protocol):
@@ -63,15 +60,9 @@ class Split:
         self.snapshots = tuple(snapshots)
         self._assignment = Assignment(salt, shares)
 
-    def pick(self, context: Mapping[str, Any]) -> Snapshot:
-        """Return the version that decides for the unit of a context.
-
-        Raises:
-            DataError: The context has no usable unit.
-        """
-        first = self.snapshots[0]
-        unit = context.get(first.unit_key)
-        return self.snapshots[self._assignment.arm(unit if type(unit) is str else _unit_text(unit, first))]
+    def pick(self, unit: str) -> Snapshot:
+        """Return the version that decides for a unit."""
+        return self.snapshots[self._assignment.arm(unit)]
 
 
 class Snapshot:
@@ -83,6 +74,7 @@ class Snapshot:
         artefact: The release; None while there is none.
         feed: Where its feature groups are fetched from; None where it has none.
         split: The versions that are compared in its place; None where there is no comparison.
+        allocation: Which part of the hash space is whose arm; by the weights where None.
     """
 
     def __init__(
@@ -92,6 +84,7 @@ class Snapshot:
         artefact: Artefact | None = None,
         feed: Feed | None = None,
         split: Split | None = None,
+        allocation: Allocation | None = None,
     ) -> None:
         """Compile blueprint and release."""
         arms, trial = blueprint.ordered_arms(), blueprint.experiment
@@ -116,10 +109,14 @@ class Snapshot:
         self.graph = Graph(blueprint.features)
         self.features = readers(self.graph.sourced)
         self.sources = sources(self.graph.sourced, [group.name for group in blueprint.groups])
-        self.assignment = Assignment(
-            blueprint.salt(), blueprint.weights(), holdout=trial.holdout, explore=trial.explore
-        )
+        self.assignment = _assignment(blueprint, allocation)
         self.weights = self.assignment.weights
+        self.screen = _screen(blueprint, self.assignment, self.names)
+        condition = compile_target(blueprint)
+        self.target = Target(condition, self.graph.names) if condition else None
+        self.sticky = trial.sticky
+        plain = Experiment(salt=trial.salt, hash=trial.hash, sticky=trial.sticky, explore=trial.explore)
+        self.screened = trial != plain or serving.phase == "paused"
         self.encoder = Encoder(artefact.columns) if artefact else None
         self.effects = EffectModel(artefact.effects) if artefact and artefact.effects else None
         self.labels = tuple(LabelModel(spec) for spec in artefact.labels) if artefact else ()
@@ -129,6 +126,12 @@ class Snapshot:
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
+
+    def forced(self, unit: str, force: str) -> int | None:
+        """Return the arm that a call or the blueprint asks for by name; None where there is none."""
+        if force and type(force) is str and force in self.names and (self.is_choice or force == DEFAULT):
+            return self.names.index(force)
+        return self.screen.force.get(unit)
 
     def all_features(self, features: Sequence[FeatureValue]) -> Sequence[FeatureValue]:
         """Return all features of one decision from those that were logged."""
@@ -151,131 +154,46 @@ class Snapshot:
         return self.policy.row(values, predictions)
 
 
-def load_snapshot(
-    workspace: Workspace, serving: Serving, feed: Feed | None = None, split: Split | None = None
-) -> Snapshot:
-    """Return what is served, compiled.
+def load_snapshot(workspace: Workspace, serving: Serving) -> Snapshot:
+    """Return what is served, compiled, without its feeds.
 
     Raises:
         AbloopError: Blueprint or release are missing or were altered.
     """
-    _, blueprint = workspace.catalogue.blueprint(serving.strategy, serving.version)
-    artefact = workspace.catalogue.artefact(serving.release) if serving.release else None
-    return Snapshot(serving, blueprint, artefact, feed, split)
+    return compile_served(read_served(workspace.catalogue, serving))
 
 
-def decide(
-    snapshot: Snapshot,
-    decision_id: str,
-    context: Mapping[str, Any],
-    now: float,
-    started: int,
-    fetched: Fetched = NOTHING,
-) -> Decision:
-    """Return the decision for a context. Pure: no clock, no storage, no randomness but the unit's hash.
+def compile_served(served: Served, feed: Feed | None = None, split: Split | None = None) -> Snapshot:
+    """Return what is served, compiled."""
+    return Snapshot(served.serving, served.blueprint, served.artefact, feed, split, served.allocation)
 
-    Args:
-        snapshot: What is served.
-        decision_id: Id of the decision.
-        context: The application context.
-        now: Seconds since 1970.
-        started: `time.perf_counter_ns()` when the call came in.
-        fetched: What the feature groups gave.
 
-    Raises:
-        DataError: The context has no usable unit, or the decision id is not text.
-    """
-    unit = context.get(snapshot.unit_key)
-    if type(unit) is not str:
-        unit = _unit_text(unit, snapshot)
-    if type(decision_id) is not str or not decision_id:
-        raise DataError(f"decision_id is {decision_id!r}; allowed: a text, e.g. from abloop.new_decision_id()")
-    if fetched.rows:
-        features = read_from(snapshot.features, snapshot.sources, (context, *fetched.rows))
-    else:
-        features = read(snapshot.features, context)
-    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features)
-    return Decision(
-        decision_id,
-        snapshot.strategy,
-        snapshot.version,
-        unit,
-        now,
-        features,
-        predictions,
-        snapshot.names[arm],
-        propensity,
-        phase,
-        decision,
-        snapshot.serving.release,
-        perf_counter_ns() - started,
-        fetched.entities,
-        fetched.ages,
+def waiting(strategy: str, default: Any) -> Snapshot:
+    """Return what answers with a default while nothing is known of a strategy; its version is 0."""
+    unknown = Blueprint(strategy=strategy, metrics=(), space=Space(type="number"), policy=NO_POLICY, default=default)
+    return Snapshot(Serving(strategy, 0, "default"), unknown)
+
+
+def _assignment(blueprint: Blueprint, allocation: Allocation | None) -> Assignment:
+    """Return the draws of a blueprint's experiment."""
+    trial, weights = blueprint.experiment, blueprint.weights()
+    salt, shares = blueprint.salt(), {"holdout": trial.holdout, "explore": trial.explore}
+    if trial.hash.startswith("growthbook"):
+        return BucketAssignment(salt, weights, int(trial.hash[-1]), **shares)
+    names = [arm.name for arm in blueprint.ordered_arms()]
+    owners = [(end, names.index(name)) for end, name in allocation] if allocation else None
+    return Assignment(salt, weights, allocation=owners, **shares)
+
+
+def _screen(blueprint: Blueprint, assignment: Assignment, names: Sequence[str]) -> Screen:
+    """Return who is in a blueprint's experiment."""
+    trial = blueprint.experiment
+    return Screen(
+        blueprint.salt(),
+        assignment,
+        traffic=trial.traffic,
+        ramp=[(step.seconds(), step.traffic) for step in trial.ramp],
+        layer=(trial.layer.name, trial.layer.low, trial.layer.high) if trial.layer else None,
+        holdouts=[(holdout.name, holdout.share) for holdout in trial.holdouts],
+        force={unit: names.index(arm) for unit, arm in trial.force.items()},
     )
-
-
-def settle(
-    snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...]
-) -> tuple[tuple[float, ...], Phase, int, float, Any]:
-    """Return predictions, phase, arm, propensity and decision of a unit with these features."""
-    assignment, weights = snapshot.assignment, snapshot.weights
-    predictions: tuple[float, ...] = ()
-    phase: Phase
-    if assignment.has_holdout and assignment.held_out(unit):
-        return predictions, "holdout", 0, 1.0, snapshot.values[0]
-    if not snapshot.serves:
-        if not snapshot.is_choice:
-            return predictions, "default", 0, 1.0, snapshot.values[0]
-        arm = assignment.arm(unit)
-        return predictions, "randomise", arm, weights[arm], snapshot.values[arm]
-    values = snapshot.all_features(features)
-    predictions = snapshot.predict(values)
-    said = snapshot.choose(values, predictions)
-    explores = assignment.explores(unit)
-    phase = "explore" if explores else snapshot.serving.phase
-    if not snapshot.is_choice:
-        arm = assignment.arm(unit) if explores else 1
-        decision = snapshot.values[0] if said is None or not arm else said
-        return predictions, phase, arm, mixed_propensity(weights, snapshot.explore, 1, arm), decision
-    if type(said) is tuple:
-        arm = assignment.arm(unit) if explores else assignment.pick(unit, said)
-        propensity = snapshot.explore * weights[arm] + (1.0 - snapshot.explore) * said[arm]
-    else:
-        chosen = said or 0  # control where the formula is undefined
-        arm = assignment.arm(unit) if explores else chosen
-        propensity = mixed_propensity(weights, snapshot.explore, chosen, arm)
-    return predictions, phase, arm, propensity, snapshot.values[arm]
-
-
-def _unit_text(unit: object, snapshot: Snapshot) -> str:
-    """Return a whole number as text; refuse anything else that is no text."""
-    if isinstance(unit, str):
-        return str(unit)
-    if isinstance(unit, int) and not isinstance(unit, bool):
-        return str(unit)
-    came = "is missing" if unit is None else f"is {unit!r:.80}"
-    raise DataError(
-        f"strategy {snapshot.strategy!r}: context[{snapshot.unit_key!r}] {came}; allowed: a text or a whole number. "
-        f"Pass it: get_decision(decision_id, {{{snapshot.unit_key!r}: ...}})"
-    )
-
-
-def arrange(found: Sequence[Decision]) -> list[int]:
-    """Return the order of a list by score, greatest first; equals and those without a score in the order given.
-
-    Where the default was drawn, or nothing can be scored, that is the order given.
-    """
-    scores = [decision.decision for decision in found]
-    if any(decision.arm == DEFAULT for decision in found):
-        return list(range(len(found)))
-    return sorted(range(len(found)), key=lambda index: -scores[index] if isinstance(scores[index], float) else math.inf)
-
-
-def placed(found: Sequence[Decision], order: Sequence[int]) -> list[Decision]:
-    """Return the decisions of a list with the position each was given and its score."""
-    out = []
-    for position, index in enumerate(order):
-        decision = found[index]
-        score = decision.decision if isinstance(decision.decision, float) else None
-        out.append(msgspec.structs.replace(decision, decision={"position": position, "score": score}))
-    return out

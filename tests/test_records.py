@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from abloop import errors
 from abloop.errors import AbloopError, listed, unknown
 from abloop.ids import new_decision_id
-from abloop.records import Decision, Observation, decode, encode
+from abloop.records import Decision, Observation, Phase, decode, encode
 
 DECISION = Decision(
     "d1", "s", 1, "u", 0.5, (1.0, "web", None), (0.0, 0.25), "a", 0.5, "randomise", {"k": 1}, "", 7
@@ -26,7 +27,9 @@ GOLDEN = (
     b"\x92\xcb\x00\x00\x00\x00\x00\x00\x00\x00\xcb?\xd0\x00\x00\x00\x00\x00\x00\xa1a\xcb?\xe0\x00\x00\x00\x00\x00\x00"
     b"\xa9randomise\x81\xa1k\x01\xa0\x07"
 )
-WITH_GROUPS = b"\xdc\x00\x10" + GOLDEN[1:] + b"\x91\xa1e\x92\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc0"
+GROUPS = b"\x91\xa1e\x92\xcb?\xe0\x00\x00\x00\x00\x00\x00\xc0"
+WITH_GROUPS = b"\xdc\x00\x10" + GOLDEN[1:] + GROUPS
+WITH_SHARE = b"\xdc\x00\x11" + GOLDEN[1:] + GROUPS + b"\xc0"
 GOLDEN_OBSERVATION = (
     b"\x97\x02\xa2d1\xa1s\xcb?\xe0\x00\x00\x00\x00\x00\x00\xa6bought\xcb?\xf0\x00\x00\x00\x00\x00\x00\xa1k"
 )
@@ -50,12 +53,13 @@ decisions = st.builds(
     predictions=st.lists(numbers, max_size=3).map(tuple),
     arm=names,
     propensity=st.floats(0, 1),
-    phase=st.sampled_from(["randomise", "personalise", "explore", "holdout", "ship", "default"]),
+    phase=st.sampled_from(get_args(Phase)),
     decision=plain,
     release=names,
     latency=st.integers(0, 2**40),
     entities=st.lists(names, max_size=2).map(tuple),
     ages=st.lists(st.none() | numbers, max_size=2).map(tuple),
+    share=st.none() | st.floats(0, 1),
 )
 observations = st.builds(Observation, names, names, numbers, names, numbers, names)
 
@@ -70,8 +74,9 @@ def test_a_record_survives_its_encoding(record: Decision | Observation) -> None:
 def test_the_encoding_is_frozen() -> None:
     """Bytes in spools and tables of today are read by every later abloop, and written alike."""
     grouped = msgspec.structs.replace(DECISION, entities=("e",), ages=(0.5, None))
-    assert encode(grouped) == WITH_GROUPS
-    assert decode(WITH_GROUPS) == grouped
+    assert encode(grouped) == WITH_SHARE
+    assert decode(WITH_SHARE) == grouped
+    assert decode(WITH_GROUPS) == grouped  # from before arms were drawn elsewhere
     assert decode(GOLDEN) == DECISION  # from before there were feature groups
     assert encode(Observation("d1", "s", 0.5, "bought", 1.0, "k")) == GOLDEN_OBSERVATION
 

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from abloop.assign.fnv import bucket
 from abloop.assign.hashing import SIZE, draw, hash64, prefix, threshold
 
 
@@ -20,6 +21,8 @@ class Assignment:
         weights: Probability of each arm, shape (k,), sums to one.
         holdout: Share of units that always get control, in [0, 1).
         explore: Share of the other units that stay randomised, in [0, 1].
+        allocation: Which part of the hash space is whose arm, where earlier versions left their mark, as index of
+            the arm; by the weights where None.
 
     Example:
         >>> assignment = Assignment("checkout", [0.5, 0.5])
@@ -34,12 +37,21 @@ class Assignment:
         "_explore_below",
         "_holdout",
         "_holdout_below",
+        "_owners",
         "_policy",
         "has_holdout",
         "weights",
     )
 
-    def __init__(self, salt: str, weights: Sequence[float], *, holdout: float = 0.0, explore: float = 1.0) -> None:
+    def __init__(
+        self,
+        salt: str,
+        weights: Sequence[float],
+        *,
+        holdout: float = 0.0,
+        explore: float = 1.0,
+        allocation: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         """Compile the draws."""
         self.weights = tuple(weights)
         self._arm = prefix(salt, "arm")
@@ -49,7 +61,9 @@ class Assignment:
         self._explore_below = threshold(explore)
         self._holdout_below = threshold(holdout)
         self.has_holdout = holdout > 0
-        self._bounds = [threshold(share) for share in accumulate(self.weights)][:-1]
+        ends = [threshold(share) for share in accumulate(self.weights)]
+        self._bounds = ends[:-1] if allocation is None else [end for end, _ in allocation][:-1]
+        self._owners = None if allocation is None else [owner for _, owner in allocation]
 
     def arm(self, unit: str) -> int:
         """Return the index of the unit's randomised arm."""
@@ -57,7 +71,8 @@ class Assignment:
             point = hash64((self._arm + unit).encode())
         except UnicodeEncodeError:
             point = draw(self._arm, unit)
-        return bisect_right(self._bounds, point)
+        place = bisect_right(self._bounds, point)
+        return place if self._owners is None else self._owners[place]
 
     def held_out(self, unit: str) -> bool:
         """Return whether the unit never receives anything new."""
@@ -81,3 +96,39 @@ class Assignment:
                 return arm
             last = arm if share > 0.0 else last
         return last  # the shares sum to a little less than one
+
+
+class BucketAssignment(Assignment):
+    """The same, with arms by the buckets of GrowthBook's SDKs: units keep the arm that they have there.
+
+    Args:
+        salt: The seed, or the experiment's key.
+        weights: Probability of each arm, shape (k,), sums to one.
+        version: Hash version, 1 or 2.
+        holdout: Share of units that always get control, in [0, 1).
+        explore: Share of the other units that stay randomised, in [0, 1].
+
+    Example:
+        >>> BucketAssignment("checkout", [0.5, 0.5], 2).arm("u-17") in (0, 1)
+        True
+    """
+
+    __slots__ = ("_ends", "_salt", "_version")
+
+    def __init__(
+        self, salt: str, weights: Sequence[float], version: int, *, holdout: float = 0.0, explore: float = 1.0
+    ) -> None:
+        """Compile the draws."""
+        super().__init__(salt, weights, holdout=holdout, explore=explore)
+        self._salt = salt
+        self._version = version
+        self._ends = list(accumulate(self.weights))[:-1]
+
+    def arm(self, unit: str) -> int:
+        """Return the index of the unit's randomised arm."""
+        return bisect_right(self._ends, bucket(self._salt, unit, self._version))
+
+    def within(self, unit: str, traffic: float) -> bool:
+        """Return whether a unit is in the experiment: each arm takes the first part of its own buckets."""
+        point, arm = bucket(self._salt, unit, self._version), self.arm(unit)
+        return point < (self._ends[arm - 1] if arm else 0.0) + traffic * self.weights[arm]

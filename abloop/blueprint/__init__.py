@@ -8,10 +8,10 @@ is enough; everything else has a default. Python objects, YAML and JSON are one 
 them, `to_json` writes the canonical text, and two blueprints are equal when their hashes are.
 """
 
+from abloop.blueprint.randomisation import Experiment, Holdout, Layer, Step
 from abloop.blueprint.spec import (
     Arm,
     Blueprint,
-    Experiment,
     Field,
     Label,
     Lifecycle,
@@ -28,12 +28,15 @@ __all__ = [
     "Blueprint",
     "Experiment",
     "Field",
+    "Holdout",
     "Label",
+    "Layer",
     "Lifecycle",
     "Metric",
     "Model",
     "Policy",
     "Space",
+    "Step",
     "Weight",
     "content_hash",
     "from_mapping",

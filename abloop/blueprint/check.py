@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abloop import validate
+from abloop.blueprint.check_experiment import check_experiment
 from abloop.blueprint.check_parts import check_features, check_labels, check_policy, check_space
 from abloop.blueprint.spec import Arm, Blueprint, Metric
 from abloop.errors import BlueprintError, unknown
@@ -22,6 +23,7 @@ def check(blueprint: Blueprint) -> Blueprint:
     check_features(blueprint)
     check_labels(blueprint)
     check_policy(blueprint)
+    check_experiment(blueprint)
     return blueprint
 
 
@@ -83,8 +85,6 @@ def _check_numbers(blueprint: Blueprint) -> None:
         validate.in_range(f"metrics[{index}].value", metric.value)
         if metric.default is not None:
             validate.in_range(f"metrics[{index}].default", metric.default)
-    validate.in_range("experiment.holdout", blueprint.experiment.holdout, 0, 0.5)
-    validate.in_range("experiment.explore", blueprint.experiment.explore, 0.01, 1)
     validate.in_range("model.folds", blueprint.model.folds, 2, 20)
     validate.in_range("model.repeats", blueprint.model.repeats, 1, 50)
     validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400, open_low=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from abloop.features.column import FrameColumn
 
 ARM_NAMES: tuple[str, ...] = ("effect", "cost", "sd")
-_FEATURE_KINDS: dict[str, Kind] = {"numeric": "number", "time": "number", "categorical": "text"}
+FEATURE_KINDS: dict[str, Kind] = {"numeric": "number", "time": "number", "categorical": "text"}
 _RESULTS: dict[str, tuple[Kind, ...]] = {
     "choice": ("choice", "shares"),
     "boolean": ("truth", "choice", "shares"),
@@ -47,9 +47,7 @@ def names_of(blueprint: Blueprint) -> dict[str, Kind]:
     """
     graph = Graph(blueprint.features)
     names: dict[str, Kind] = {
-        name: _FEATURE_KINDS[kind]
-        for name, kind in zip(graph.names, graph.types, strict=True)
-        if kind in _FEATURE_KINDS
+        name: FEATURE_KINDS[kind] for name, kind in zip(graph.names, graph.types, strict=True) if kind in FEATURE_KINDS
     }
     for label in blueprint.labels:
         names[label.name] = "arms" if label.by_arm else "number"

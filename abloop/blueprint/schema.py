@@ -52,6 +52,7 @@ def _sections(spec: type) -> set[type]:
     found = {spec}
     for kind in msgspec.inspect.multi_type_info([field.type for field in msgspec.structs.fields(spec)]):
         inner = kind.item_type if isinstance(kind, msgspec.inspect.VarTupleType) else kind
-        if isinstance(inner, msgspec.inspect.StructType):
-            found |= _sections(inner.cls)
+        for option in inner.types if isinstance(inner, msgspec.inspect.UnionType) else (inner,):
+            if isinstance(option, msgspec.inspect.StructType):
+                found |= _sections(option.cls)
     return found

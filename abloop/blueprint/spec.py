@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from abloop.blueprint.randomisation import Experiment
 from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
@@ -134,20 +135,6 @@ class Policy(_Spec, frozen=True):
 
     formula: str = ""
     weights: tuple[Weight, ...] = ()
-
-
-class Experiment(_Spec, frozen=True):
-    """How units are randomised.
-
-    Attributes:
-        salt: Names the randomisation; the strategy's name where empty.
-        holdout: Share of units that always get control and never anything new, in [0, 0.5].
-        explore: Share of units that stay randomised once the strategy personalises, in [0.01, 1].
-    """
-
-    salt: str = ""
-    holdout: float = 0.0
-    explore: float = 0.1
 
 
 class Model(_Spec, frozen=True):

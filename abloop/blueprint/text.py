@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,9 +32,14 @@ def to_plain(value: Any, *, defaults: bool) -> Any:
         return {
             field.name: to_plain(getattr(value, field.name), defaults=defaults)
             for field in msgspec.structs.fields(value)
-            if defaults or getattr(value, field.name) != field.default
+            if defaults or getattr(value, field.name) != _default(field)
         }
     return [to_plain(item, defaults=defaults) for item in value] if isinstance(value, tuple) else value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    """Return the default of a field; an empty mapping is made anew for each section."""
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def content_hash(blueprint: Blueprint) -> str:
@@ -111,6 +117,8 @@ def _seconds(text: str, place: str) -> float:
 
 def _known(raw: object, spec: Any, path: str) -> Any:
     """Return the values with durations in seconds; refuse unknown keys, before types are looked at."""
+    if isinstance(spec, types.UnionType):
+        spec = typing.get_args(spec)[0]
     if isinstance(spec, type) and issubclass(spec, msgspec.Struct) and isinstance(raw, Mapping):
         fields = {field.name: field.type for field in msgspec.structs.fields(spec)}
         found = {}

@@ -7,14 +7,18 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from abloop.assign.allocation import Allocation
 from abloop.blueprint import Blueprint, content_hash, from_mapping, to_json
+from abloop.blueprint.arms import successor
 from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
 from abloop.records import Phase
-from abloop.store.sql import Database, artefacts, blueprints, servings, verdicts
+from abloop.store.sql import Database
+from abloop.store.tables import allocations, artefacts, blueprints, servings, verdicts
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -91,10 +95,36 @@ class Catalogue:
                 return int(known)
             newest = connection.execute(sa.select(sa.func.max(blueprints.c.version)).where(mine)).scalar()
             version = int(newest or 0) + 1
+            self._allocate(connection, blueprint, version)
             row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
             connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
             connection.execute(servings.insert().values(**row, phase=first_phase(blueprint), release=""))
         return version
+
+    def _allocate(self, connection: Connection, blueprint: Blueprint, version: int) -> None:
+        """Keep which part of the hash space is whose arm, taken over from the version served until now."""
+        mine = servings.c.strategy == blueprint.strategy
+        newest = sa.select(servings.c.version).where(mine).order_by(servings.c.id.desc()).limit(1)
+        served = connection.execute(newest).scalar()
+        if served is None:
+            return
+        query = sa.select(blueprints).where(blueprints.c.strategy == blueprint.strategy, blueprints.c.version == served)
+        before = self._checked(connection.execute(query).one())
+        found = successor(before, self._allocation(connection, blueprint.strategy, served), blueprint)
+        if found is not None:
+            body = msgspec.json.encode(found).decode()
+            connection.execute(allocations.insert().values(strategy=blueprint.strategy, version=version, body=body))
+
+    def allocation(self, strategy: str, version: int) -> Allocation | None:
+        """Return which part of the hash space is whose arm in a version; None where its weights alone say it."""
+        with self._database.reading() as connection:
+            return self._allocation(connection, strategy, version)
+
+    def _allocation(self, connection: Connection, strategy: str, version: int) -> Allocation | None:
+        query = sa.select(allocations.c.body)
+        mine = (allocations.c.strategy == strategy, allocations.c.version == version)
+        body = connection.execute(query.where(*mine)).scalar()
+        return None if body is None else msgspec.json.decode(body, type=Allocation)
 
     def blueprints(self, strategy: str) -> list[tuple[Registered, Blueprint]]:
         """Return every version of a strategy's blueprint with who, when and why, oldest first.

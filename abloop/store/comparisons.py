@@ -8,18 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from abloop.records import Phase
-from abloop.store.sql import Database, metadata
-
-comparisons = sa.Table(
-    "abloop_comparisons",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("strategy", sa.Text, nullable=False, index=True),
-    sa.Column("entries", sa.Text, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
-)
+from abloop.store.sql import Database
+from abloop.store.tables import comparisons
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 
 from abloop.features.tally import KEPT, RESOLUTIONS, Tallied, bucket_of
 from abloop.records import Decision
-from abloop.store.sql import Database, decisions, metadata, observations
+from abloop.store.sql import Database
+from abloop.store.tables import decisions, metadata, observations
 
 CHUNK = 400  # names in one query
 

@@ -16,6 +16,30 @@ from abloop.store.sql import Database
 MISSING: Mapping[str, Any] = {}
 
 
+class AwayFeed:
+    """The feed while the database is away: everything is missing.
+
+    Args:
+        blueprint: A checked blueprint with groups.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        """Make the answer."""
+        none = len(blueprint.groups)
+        self._keys = tuple(group.key for group in blueprint.groups)
+        self._rows, self._ages = (MISSING,) * none, (None,) * none
+
+    def fetch(self, context: Mapping[str, Any], now: float) -> Fetched:
+        """Return that nothing is known of the entities of a context."""
+        return Fetched(self._rows, tuple(read_categorical(context.get(key)) or "" for key in self._keys), self._ages)
+
+    def decided(self, decision_id: str, entities: tuple[str, ...]) -> None:
+        """Remember nothing."""
+
+    def observed(self, decision_id: str, name: str, value: float, at: float, where: tuple[str, int]) -> None:
+        """Count nothing; the spool has it."""
+
+
 class GroupFeed:
     """What a snapshot fetches from: never raises, and waits at most each group's budget.
 

@@ -11,7 +11,8 @@ from abloop.records import Decision, Record, decode
 from abloop.store.journal import Journal
 from abloop.store.parquet import find_record, paths
 from abloop.store.spool import segments
-from abloop.store.sql import Database, decisions
+from abloop.store.sql import Database
+from abloop.store.tables import decisions
 
 
 def find_decision(

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from abloop.errors import StoreError
 from abloop.records import Decision, Observation, decode, encode
 from abloop.store.events import Keys, new_events, no_keys, purge, tally
-from abloop.store.sql import Database, decisions, files, observations, segments
+from abloop.store.sql import Database
+from abloop.store.tables import decisions, files, observations, segments
 
 
 class TableFile(msgspec.Struct, frozen=True):

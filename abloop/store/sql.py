@@ -1,4 +1,4 @@
-"""The database: its tables, its connections, and one way of saying what is wrong with it.
+"""The database: its connections, and one way of saying what is wrong with it.
 
 SQLAlchemy is imported here and in the rooms beside it, never by `import abloop`.
 """
@@ -6,6 +6,7 @@ SQLAlchemy is imported here and in the rooms beside it, never by `import abloop`
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,97 +17,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from abloop.errors import MissingExtraError, StoreError
+from abloop.errors import AwayError, MissingExtraError, StoreError
+from abloop.store.tables import metadata, schema
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
-metadata = sa.MetaData()
-_Text, _Float, _Int = sa.Text, sa.Double, sa.BigInteger
-
-schema = sa.Table("abloop_schema", metadata, sa.Column("version", _Int, primary_key=True, autoincrement=False))
-blueprints = sa.Table(
-    "abloop_blueprints",
-    metadata,
-    sa.Column("strategy", _Text, primary_key=True),
-    sa.Column("version", _Int, primary_key=True, autoincrement=False),
-    sa.Column("hash", _Text, nullable=False),
-    sa.Column("body", _Text, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-    sa.Column("who", _Text, nullable=False),
-    sa.Column("why", _Text, nullable=False),
+CONNECT_SECONDS = 10
+_AWAY = (
+    *("locked", "busy"),  # SQLite
+    *("connection refused", "connection failed", "connection timeout", "timeout expired", "could not translate"),
+    *("is starting up", "shutting down", "closed the connection", "connection is closed", "too many clients"),
+    *("no route to host", "network is unreachable", "connection reset", "not known", "name resolution"),
 )
-servings = sa.Table(
-    "abloop_servings",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("strategy", _Text, nullable=False, index=True),
-    sa.Column("version", _Int, nullable=False),
-    sa.Column("phase", _Text, nullable=False),
-    sa.Column("release", _Text, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-    sa.Column("who", _Text, nullable=False),
-    sa.Column("why", _Text, nullable=False),
-)
-artefacts = sa.Table(
-    "abloop_artefacts",
-    metadata,
-    sa.Column("name", _Text, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-)
-verdicts = sa.Table(
-    "abloop_verdicts",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("strategy", _Text, nullable=False, index=True),
-    sa.Column("version", _Int, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-    sa.Column("body", _Text, nullable=False),
-)
-segments = sa.Table(
-    "abloop_segments",
-    metadata,
-    sa.Column("name", _Text, primary_key=True),
-    sa.Column("shipped", _Int, nullable=False),
-)
-decisions = sa.Table(
-    "abloop_decisions",
-    metadata,
-    sa.Column("strategy", _Text, primary_key=True),
-    sa.Column("decision_id", _Text, primary_key=True),
-    sa.Column("version", _Int, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-    sa.Column("body", sa.LargeBinary),
-    sa.Index(
-        "abloop_decisions_waiting",
-        "strategy",
-        "version",
-        "at",
-        sqlite_where=sa.text("body IS NOT NULL"),
-        postgresql_where=sa.text("body IS NOT NULL"),
-    ),
-)
-observations = sa.Table(
-    "abloop_observations",
-    metadata,
-    sa.Column("strategy", _Text, primary_key=True),
-    sa.Column("record", _Text, primary_key=True),
-    sa.Column("decision_id", _Text, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-    sa.Column("name", _Text, nullable=False),
-    sa.Column("value", _Float, nullable=False),
-    sa.Index("abloop_observations_decision", "strategy", "decision_id"),
-)
-files = sa.Table(
-    "abloop_files",
-    metadata,
-    sa.Column("name", _Text, primary_key=True),
-    sa.Column("strategy", _Text, nullable=False, index=True),
-    sa.Column("version", _Int, nullable=False),
-    sa.Column("rows", _Int, nullable=False),
-    sa.Column("observed", _Text, nullable=False),
-    sa.Column("at", _Float, nullable=False),
-)
+_newest = sa.select(sa.func.max(schema.c.version))
 
 
 class Database:
@@ -114,16 +37,18 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL of SQLite or Postgres.
+        patience: Seconds after which it is opened later, when it is first needed, because it does not answer now;
+            None waits, and raises.
 
     Raises:
         StoreError: The URL is not one, or the database is locked, corrupt or out of reach.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float | None = None) -> None:
         """Connect and make sure of the tables."""
         self.url = shown_url(url)
         try:
-            self.engine = _engine(url)
+            self.engine = _engine(url, BUSY_SECONDS if patience is None else patience)
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"database {self.url} needs the package {error.name}: pip install 'abloop[postgres]'"
@@ -133,16 +58,67 @@ class Database:
                 f"database URL {self.url!r} cannot be used: {error}. Allowed: 'sqlite:///file.db' or "
                 "'postgresql+psycopg://user:password@host/name'"
             ) from error
-        with self.transaction() as connection:
-            metadata.create_all(connection)
-            found = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar()
-            if found is None:
-                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-            elif found != SCHEMA_VERSION:
+        self._open = threading.Event()
+        self._opening = threading.Lock()
+        if patience is None:
+            self.open()
+        else:
+            self._open_within(patience, url)
+
+    @property
+    def opened(self) -> bool:
+        """Whether it answered once, and its tables are there."""
+        return self._open.is_set()
+
+    def open(self) -> None:
+        """Make sure of the tables, once; where they are there, no writer is waited for.
+
+        Raises:
+            StoreError: The database is locked, corrupt or out of reach, or of another abloop.
+        """
+        if self.opened:
+            return
+        with self._opening:
+            if self._open.is_set():
+                return
+            with self._connected(reading=True) as connection:
+                known = sa.inspect(connection).get_table_names()
+                found = connection.execute(_newest).scalar() if schema.name in known else None
+            if found is None or not set(metadata.tables) <= set(known):
+                with self._connected() as connection:
+                    metadata.create_all(connection)
+                    found = connection.execute(_newest).scalar()
+                    if found is None:
+                        connection.execute(schema.insert().values(version=SCHEMA_VERSION))
+            if found not in (None, SCHEMA_VERSION):
                 raise StoreError(
                     f"database {self.url} has schema version {found}; this abloop reads {SCHEMA_VERSION}. "
                     "Install the abloop that wrote it, or name another database"
                 )
+            self._open.set()
+
+    def _open_within(self, patience: float, url: str) -> None:
+        """Open, or go on without after some seconds; an obstacle that will last is raised."""
+        if self.engine.dialect.name == "sqlite":
+            try:
+                self.open()
+            except AwayError:
+                self.engine.dispose()
+                self.engine = _engine(url, BUSY_SECONDS)
+            return
+        errors: list[StoreError] = []
+
+        def work() -> None:
+            try:
+                self.open()
+            except StoreError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work, name="abloop-open", daemon=True)
+        thread.start()
+        thread.join(patience)
+        if errors and not isinstance(errors[0], AwayError):
+            raise errors[0]
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -151,11 +127,9 @@ class Database:
         Raises:
             StoreError: The database refused.
         """
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise StoreError(explain_refusal(self.url, error)) from error
+        self.open()
+        with self._connected() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -164,11 +138,22 @@ class Database:
         Raises:
             StoreError: The database refused.
         """
+        self.open()
+        with self._connected(reading=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _connected(self, *, reading: bool = False) -> Iterator[Connection]:
         try:
-            with self.engine.connect().execution_options(reading=True) as connection:
-                yield connection
+            if reading:
+                with self.engine.connect().execution_options(reading=True) as connection:
+                    yield connection
+            else:
+                with self.engine.begin() as connection:
+                    yield connection
         except DBAPIError as error:
-            raise StoreError(explain_refusal(self.url, error)) from error
+            away = any(word in str(error.orig).lower() for word in _AWAY)
+            raise (AwayError if away else StoreError)(explain_refusal(self.url, error)) from error
 
     def insert_or(self, table: sa.Table) -> Any:
         """Return an insert of this database's dialect, which can say what to do with rows that are there already."""
@@ -203,13 +188,14 @@ def sqlite_file(url: str) -> Path | None:
     return Path(name) if parsed.get_backend_name() == "sqlite" and name else None
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy: float) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        given = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in parsed.query else {}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=given)
     if not parsed.database or parsed.database == ":memory:":
         raise ArgumentError("a database in memory is lost with its process and no worker can reach it")
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+    engine = sa.create_engine(parsed, connect_args={"timeout": busy})
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

@@ -26,6 +26,7 @@ class Workspace:
         directory: Where spool and training tables go; beside an SQLite file by default (`abloop.db` has
             `abloop.files`), `abloop.files` in the current directory for a server.
         clock: Gives seconds since 1970; tests and replays hand in their own.
+        patience: Seconds to wait for a database that does not answer; None waits until it refuses, and raises.
 
     Raises:
         StoreError: Database or directory cannot be used.
@@ -38,11 +39,19 @@ class Workspace:
         clock: As given.
         spool_directory: Where the segments of all processes are.
         table_directory: Where training tables are.
+        served_directory: Where what is served is kept for a time without the database.
     """
 
-    def __init__(self, url: str, directory: str | Path | None = None, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        directory: str | Path | None = None,
+        clock: Clock = time.time,
+        *,
+        patience: float | None = None,
+    ) -> None:
         """Open the database and make the directories."""
-        self._database = Database(url)
+        self._database = Database(url, patience)
         home = Path(directory) if directory is not None else _beside(url)
         self.catalogue = Catalogue(self._database)
         self.comparisons = Comparisons(self._database)
@@ -50,6 +59,7 @@ class Workspace:
         self.clock = clock
         self.spool_directory = home / "spool"
         self.table_directory = home / "tables"
+        self.served_directory = home / "served"
         try:
             self.spool = Spool(self.spool_directory)
         except OSError as error:

@@ -19,6 +19,7 @@ from abloop.store.reduce import reduce
 from abloop.store.ship import ship
 from abloop.store.spool import Spool
 from abloop.store.sql import Database
+from abloop.store.tables import schema
 
 BLUEPRINT = {
     "strategy": "s",
@@ -221,15 +222,15 @@ def test_a_bad_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     elif kind == "future":
         database = Database(url)
         with database.transaction() as connection:
-            connection.execute(sql.schema.update().values(version=99))
+            connection.execute(schema.update().values(version=99))
         database.close()
         words += ["99", "Install the abloop that wrote it"]
     elif kind == "dialect":
         url, words = "oracle9://x", ["oracle9://x", "sqlite:///"]
     else:
         url, words = "postgresql+psycopg://u:hush@127.0.0.1:1/x?password=hush", ["127.0.0.1:1/x", "server runs"]
-    with pytest.raises(StoreError) as refused:
-        Database(url)
+    with pytest.raises(StoreError) as refused, Database(url).transaction():
+        pass
     assert [word for word in words if word not in str(refused.value)] == []
     assert "hush" not in str(refused.value)
     if holder:

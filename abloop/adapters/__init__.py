@@ -1,0 +1,1 @@
+"""The faces of other products: their calls, answered by abloop."""
