@@ -103,6 +103,11 @@ class Strategy:
         """
         started = perf_counter_ns()
         try:
+            snapshot = self.snapshot
+            if snapshot.plain:
+                made = decide(snapshot, decision_id, application_context, self._clock(), started, NOTHING, force)
+                self._append(encode(made))
+                return made.decision
             return self._decide(decision_id, application_context, started, force).decision
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)

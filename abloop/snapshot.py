@@ -16,7 +16,7 @@ from abloop.blueprint.spec import Policy as PolicySpec
 from abloop.blueprint.target import Target, compile_target
 from abloop.features.encode import Encoder
 from abloop.features.graph import Graph
-from abloop.features.read import Fetched, readers, sources
+from abloop.features.read import Fetched, quick_read, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
 from abloop.models.labels import LabelModel
@@ -108,6 +108,7 @@ class Snapshot:
         self.keys = tuple(group.key for group in blueprint.groups)
         self.graph = Graph(blueprint.features)
         self.features = readers(self.graph.sourced)
+        self.read = quick_read(self.graph.sourced)
         self.sources = sources(self.graph.sourced, [group.name for group in blueprint.groups])
         self.assignment = _assignment(blueprint, allocation)
         self.weights = self.assignment.weights
@@ -125,7 +126,9 @@ class Snapshot:
         self._derives = len(self.graph.names) > len(self.graph.sourced)
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
+        self.plain = bool(self.version) and feed is None and split is None and not trial.sticky
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
+        self.only_randomises = self.is_choice and not self.serves and not self.screened
 
     def forced(self, unit: str, force: str) -> int | None:
         """Return the arm that a call or the blueprint asks for by name; None where there is none."""

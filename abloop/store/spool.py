@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -58,10 +58,9 @@ class Spool:
         """Begin without a segment; in a forked child, the parent's is left alone."""
         self._lock = threading.Lock()
         self._map: mmap.mmap | None = None
+        self._write: Callable[[bytes], object] = _closed
         self._file = -1
         self._name = ""
-        self._end = 0
-        self._size = 0
         self._opened = 0
 
     def append(self, payload: bytes) -> bool:
@@ -74,25 +73,34 @@ class Spool:
             Whether it is safe; if not, it was counted as lost.
         """
         record = _pack_header(len(payload), checksum(payload)) + payload
+        try:
+            self._write(record)  # one call that no other thread gets into: it copies and moves on
+        except ValueError:  # the segment is full, or closed
+            return self._append_to_next(record)
+        return True
+
+    def _append_to_next(self, record: bytes) -> bool:
+        """Write one record to the next segment, unless another thread has opened it."""
         with self._lock:
-            start = self._end
-            end = start + len(record)
-            if end > self._size:
+            try:
+                self._write(record)
+            except ValueError:
                 try:
                     self._open(len(record))
                 except OSError as error:
                     self.lost += 1
                     self.last_error = f"{self._directory}: {error.strerror}"
                     return False
-                start = self._end
-                end = start + len(record)
-            self._map[start:end] = record  # type: ignore[index]  # open: the size was checked
-            self._end = end
+                self._write(record)
         return True
 
     def where(self) -> tuple[str, int]:
         """Return the segment that is written to and the offset of its end; with other threads writing, roughly."""
-        return self._name, self._end
+        name, written = self._name, self._map
+        try:
+            return name, written.tell() if written is not None else 0
+        except ValueError:  # closed just now
+            return name, 0
 
     def seal(self) -> None:
         """Close the segment, cut to its length; the next record opens another."""
@@ -114,17 +122,22 @@ class Spool:
             os.close(file)
             path.unlink(missing_ok=True)
             raise
-        self._map[: len(MAGIC)] = MAGIC
+        self._map.write(MAGIC)
         self._name = path.name
-        self._file, self._end, self._size = file, len(MAGIC), size
+        self._file = file
+        self._write = self._map.write
 
     def _close(self) -> None:
         """Cut the segment to its length and give up its lock."""
         if self._map is not None:
-            self._map.close()
-            os.ftruncate(self._file, self._end)
+            self._write = _closed
+            end = self._map.tell()
+            self._map.close()  # from here on no thread writes; one may have, after the end was read
+            for end, _ in Segment(self._directory / self._name).records(end):  # noqa: B007
+                pass
+            os.ftruncate(self._file, end)
             os.close(self._file)
-            self._map, self._file, self._end, self._size = None, -1, 0, 0
+            self._map, self._file = None, -1
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's segment without touching it."""
@@ -132,6 +145,11 @@ class Spool:
             self._map.close()
             os.close(self._file)
         self._start()
+
+
+def _closed(record: bytes) -> object:
+    """Refuse to write where no segment is open."""
+    raise ValueError("no segment is open")
 
 
 def _reserve(file: int, size: int) -> None:

@@ -1,0 +1,217 @@
+"""The decision: a pure function of a snapshot and a context.
+
+No clock, no storage, no randomness but the unit's hash: the same snapshot and the same input give the same bits,
+which is how a decision is explained from its record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from time import perf_counter_ns
+from typing import Any
+
+import msgspec
+
+from abloop.blueprint.spec import DEFAULT
+from abloop.errors import DataError
+from abloop.features.read import Fetched, read_from
+from abloop.policy.explore import mixed_propensity
+from abloop.records import Decision, FeatureValue, Phase
+from abloop.snapshot import NOTHING, Snapshot
+from abloop.store.sticky import StickyStore
+
+Drawn = tuple[int, Sequence[float]]
+Settled = tuple[tuple[float, ...], Phase, int, float, Any]
+
+
+def decide(
+    snapshot: Snapshot,
+    decision_id: str,
+    context: Mapping[str, Any],
+    now: float,
+    started: int,
+    fetched: Fetched = NOTHING,
+    force: str = "",
+    drawn: Drawn | None = None,
+) -> Decision:
+    """Return the decision for a context.
+
+    Args:
+        snapshot: What is served.
+        decision_id: Id of the decision.
+        context: The application context.
+        now: Seconds since 1970.
+        started: `time.perf_counter_ns()` when the call came in.
+        fetched: What the feature groups gave.
+        force: Name of the arm that this call asks for; no such arm is no force.
+        drawn: Arm that was drawn elsewhere or before, and the shares it was drawn by.
+
+    Raises:
+        DataError: The context has no usable unit, or the decision id is not text.
+    """
+    unit = context.get(snapshot.unit_key)
+    if type(unit) is not str:
+        unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
+    if type(decision_id) is not str or not decision_id:
+        raise DataError(f"decision_id is {decision_id!r:.80}; allowed: a text, e.g. from abloop.new_decision_id()")
+    if fetched.rows:
+        features = read_from(snapshot.features, snapshot.sources, (context, *fetched.rows))
+    else:
+        features = snapshot.read(context)
+    if snapshot.only_randomises and not force and drawn is None:  # what most strategies do, without two calls
+        arm = snapshot.assignment.arm(unit)
+        return Decision(
+            decision_id, snapshot.strategy, snapshot.version, unit, now, features, (), snapshot.names[arm],
+            snapshot.weights[arm], "randomise", snapshot.values[arm], "", perf_counter_ns() - started,
+            fetched.entities, fetched.ages,
+        )  # fmt: skip
+    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn)
+    return Decision(
+        decision_id,
+        snapshot.strategy,
+        snapshot.version,
+        unit,
+        now,
+        features,
+        predictions,
+        snapshot.names[arm],
+        propensity,
+        phase,
+        decision,
+        snapshot.serving.release,
+        perf_counter_ns() - started,
+        fetched.entities,
+        fetched.ages,
+        None if drawn is None or phase not in ("randomise", "explore") else drawn[1][arm],
+    )
+
+
+def settle(
+    snapshot: Snapshot,
+    unit: str,
+    features: tuple[FeatureValue, ...],
+    now: float,
+    force: str = "",
+    drawn: Drawn | None = None,
+) -> Settled:
+    """Return predictions, phase, arm, propensity and decision of a unit with these features."""
+    assignment = snapshot.assignment
+    if snapshot.screened or force:
+        found = screen(snapshot, unit, features, now, force, drawn is not None)
+        if found is not None:
+            phase, arm = found
+            return (), phase, arm, 1.0, snapshot.values[arm]
+    if not snapshot.serves:
+        if not snapshot.is_choice:
+            return (), "default", 0, 1.0, snapshot.values[0]
+        if drawn is not None:
+            arm, shares = drawn
+            return (), "randomise", arm, shares[arm], snapshot.values[arm]
+        arm = assignment.arm(unit)
+        return (), "randomise", arm, snapshot.weights[arm], snapshot.values[arm]
+    return personalise(snapshot, unit, features, drawn)
+
+
+def screen(
+    snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...], now: float, force: str, keeps: bool
+) -> tuple[Phase, int] | None:
+    """Return why a unit is not in the experiment and what it gets; None where it is.
+
+    Args:
+        snapshot: What is served.
+        unit: The unit.
+        features: As logged.
+        now: Seconds since 1970.
+        force: Name of the arm that this call asks for.
+        keeps: Whether the unit keeps an arm that it was given, so that neither traffic nor layer ask again.
+    """
+    arm = snapshot.forced(unit, force)
+    if arm is not None:
+        return "forced", arm
+    if snapshot.serving.phase == "paused":
+        return "paused", 0
+    if snapshot.assignment.held_out(unit) or snapshot.screen.held_out(unit):
+        return "holdout", 0
+    if snapshot.target is not None and not snapshot.target.row(snapshot.all_features(features)):
+        return "untargeted", 0
+    if not keeps and not snapshot.screen.inside(unit, now):
+        return "outside", 0
+    return None
+
+
+def personalise(snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...], drawn: Drawn | None) -> Settled:
+    """Return what the release and the policy give a unit; the explore share gets what was drawn."""
+    assignment, explore = snapshot.assignment, snapshot.explore
+    values = snapshot.all_features(features)
+    predictions = snapshot.predict(values)
+    said = snapshot.choose(values, predictions)
+    explores = assignment.explores(unit)
+    phase: Phase = "explore" if explores else snapshot.serving.phase
+    shares = snapshot.weights if drawn is None or not explores else drawn[1]
+    arm = 1 if not explores else assignment.arm(unit) if drawn is None else drawn[0]
+    if not snapshot.is_choice:
+        decision = snapshot.values[0] if said is None or not arm else said
+        return predictions, phase, arm, mixed_propensity(shares, explore, 1, arm), decision
+    if type(said) is tuple:
+        if not explores:
+            arm = assignment.pick(unit, said)
+        propensity = explore * shares[arm] + (1.0 - explore) * said[arm]
+    else:
+        chosen = said or 0  # control where the formula is undefined
+        if not explores:
+            arm = chosen
+        propensity = mixed_propensity(shares, explore, chosen, arm)
+    return predictions, phase, arm, propensity, snapshot.values[arm]
+
+
+def keeps(snapshot: Snapshot, store: StickyStore, context: Mapping[str, Any]) -> Drawn | None:
+    """Return the arm that the unit of a context was given first, and the shares of then; None where it has none."""
+    unit = unit_text(context.get(snapshot.unit_key), snapshot.strategy, snapshot.unit_key)
+    found = store.get(snapshot.strategy, unit)
+    if found is None or found[0] not in snapshot.names:
+        return None
+    arm, propensity = snapshot.names.index(found[0]), found[1]
+    return arm, tuple(propensity if index == arm else share for index, share in enumerate(snapshot.weights))
+
+
+def unit_text(unit: object, strategy: str, key: str) -> str:
+    """Return a whole number as text; refuse anything else that is no text.
+
+    Raises:
+        DataError: It is neither.
+
+    Example:
+        >>> unit_text(17, "checkout", "user_id")
+        '17'
+    """
+    if isinstance(unit, str):
+        return str.__str__(unit)
+    if isinstance(unit, int) and not isinstance(unit, bool):
+        return int.__repr__(unit)
+    came = "is missing" if unit is None else f"is {unit!r:.80}"
+    raise DataError(
+        f"strategy {strategy!r}: context[{key!r}] {came}; allowed: a text or a whole number. "
+        f"Pass it: get_decision(decision_id, {{{key!r}: ...}})"
+    )
+
+
+def arrange(found: Sequence[Decision]) -> list[int]:
+    """Return the order of a list by score, greatest first; equals and those without a score in the order given.
+
+    Where the default was drawn, or nothing can be scored, that is the order given.
+    """
+    scores = [decision.decision for decision in found]
+    if any(decision.arm == DEFAULT for decision in found):
+        return list(range(len(found)))
+    return sorted(range(len(found)), key=lambda index: -scores[index] if isinstance(scores[index], float) else math.inf)
+
+
+def placed(found: Sequence[Decision], order: Sequence[int]) -> list[Decision]:
+    """Return the decisions of a list with the position each was given and its score."""
+    out = []
+    for position, index in enumerate(order):
+        decision = found[index]
+        score = decision.decision if isinstance(decision.decision, float) else None
+        out.append(msgspec.structs.replace(decision, decision={"position": position, "score": score}))
+    return out
