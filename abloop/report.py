@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from abloop.compare import VersionsReadout
     from abloop.explanation import Explanation
     from abloop.offline import Cycle
+    from abloop.overlap import Overlap
     from abloop.rollout.versions import Version
     from abloop.simulate.replay import Heldout, Replay
 
@@ -246,3 +247,11 @@ def _heldout_text(replay: Replay, heldout: Heldout) -> str:
     said = f"{told}: {number(gap.mean, True)} per unit, 95 % interval {interval(gap, True)}. "
     said += f"What was served, as the gate decided: {served}."
     return f"{table(header, rows)}\n\n{paragraph(said)}"
+
+
+def overlap_text(found: Sequence[Overlap]) -> str:
+    """Return the pairs of running experiments that share units."""
+    if not found:
+        return "Fewer than two experiments are running."
+    rows = [[pair.first, pair.second, f"{pair.share:.1%}", pair.why] for pair in found]
+    return table(["experiment", "and", "share of units in both", ""], rows)

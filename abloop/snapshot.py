@@ -16,7 +16,8 @@ from abloop.blueprint.spec import Policy as PolicySpec
 from abloop.blueprint.target import Target, compile_target
 from abloop.features.encode import Encoder
 from abloop.features.graph import Graph
-from abloop.features.read import Fetched, quick_read, readers, sources
+from abloop.features.quick import quick_read
+from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
 from abloop.models.labels import LabelModel
@@ -118,6 +119,11 @@ class Snapshot:
         self.sticky = trial.sticky
         plain = Experiment(salt=trial.salt, hash=trial.hash, sticky=trial.sticky, explore=trial.explore)
         self.screened = trial != plain or serving.phase == "paused"
+        self._take(artefact)
+
+    def _take(self, artefact: Artefact | None) -> None:
+        """Compile the release, and what follows from there being one."""
+        blueprint, serving = self.blueprint, self.serving
         self.encoder = Encoder(artefact.columns) if artefact else None
         self.effects = EffectModel(artefact.effects) if artefact and artefact.effects else None
         self.labels = tuple(LabelModel(spec) for spec in artefact.labels) if artefact else ()
@@ -126,7 +132,7 @@ class Snapshot:
         self._derives = len(self.graph.names) > len(self.graph.sourced)
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
-        self.plain = bool(self.version) and feed is None and split is None and not trial.sticky
+        self.plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
         self.only_randomises = self.is_choice and not self.serves and not self.screened
 

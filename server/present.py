@@ -36,6 +36,7 @@ PHASES = {
     "personalise": Chip("personalised", "serving", "★"),
     "ship": Chip("one arm for all", "serving", "▲"),
     "default": Chip("default", "serving", "·"),
+    "paused": Chip("paused", "wait", "‖"),
 }
 
 
@@ -118,6 +119,7 @@ def phase(serving: Serving, blueprint: Blueprint, judged: Sequence[Judged], now:
     half = f"except half of {explore} of the units: they get the default, so that the gain goes on being measured."
     answers = f"Each unit gets what the formula gives, {half}"
     meaning = {
+        "paused": "Each unit gets control, or the default: nobody is randomised until it is resumed.",
         "default": "Each unit gets the default, until the labels are predicted provably better than by their mean.",
         "randomise": "Every unit gets an arm by chance, in planned shares, so that the arms can be compared fairly.",
         "personalise": f"Each unit gets the arm that the policy gives, {rest}" if blueprint.is_choice else answers,

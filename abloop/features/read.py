@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
-from operator import itemgetter
 from itertools import pairwise
 from typing import Any
 
@@ -221,55 +220,6 @@ def read(plan: Plan, context: Mapping[str, Any]) -> tuple[FeatureValue, ...]:
             for name, plain, reader in plan
         ]
     )
-
-
-def quick_read(features: Sequence[Feature]) -> Callable[[Mapping[str, Any]], tuple[FeatureValue, ...]]:
-    """Return `read` for these features, quicker where a context holds exactly what was declared.
-
-    Args:
-        features: Features that are made of no other, length d.
-
-    Returns:
-        Function of a context that gives what `read` gives.
-
-    Example:
-        >>> quick_read([Feature("age"), Feature("hour")])({"age": 31.0, "hour": 9})
-        (31.0, 9.0)
-    """
-    plan = readers(features)
-    kinds = tuple({"numeric": float, "time": float, "categorical": str}.get(feature.type) for feature in features)
-    if len(features) < 2 or None in kinds:
-        return partial(read, plan)
-    get, wanted = itemgetter(*(feature.source for feature in features)), list(kinds)
-    numbers = _picker([place for place, kind in enumerate(kinds) if kind is float])
-    texts = _picker([place for place, kind in enumerate(kinds) if kind is str])
-    has_texts = str in kinds
-
-    def quick(context: Mapping[str, Any]) -> tuple[FeatureValue, ...]:
-        if type(context) is dict:
-            try:
-                values: tuple[Any, ...] = get(context)
-                if [*map(type, values)] == wanted:
-                    if has_texts:
-                        total = sum(numbers(values))
-                        short = sum(map(len, texts(values))) <= MOST_CHARACTERS
-                    else:
-                        total, short = sum(values), True
-                    if total - total == 0.0 and short:
-                        return values
-            except Exception:  # a key is missing, or a stranger's object objects: read tells which
-                return read(plan, context)
-        return read(plan, context)
-
-    return quick
-
-
-def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return the function that takes some values out of a tuple."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    start = places[0] if places else 0
-    return itemgetter(slice(start, start + len(places)))
 
 
 def sources(features: Sequence[Feature], groups: Sequence[str]) -> tuple[int, ...]:

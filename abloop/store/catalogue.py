@@ -27,7 +27,7 @@ class Serving(msgspec.Struct, frozen=True):
     Attributes:
         strategy: Its name.
         version: Blueprint version.
-        phase: `randomise`, `personalise`, `ship` or `default`.
+        phase: `randomise`, `personalise`, `ship`, `default` or `paused`.
         release: Name of the artefact that serves; empty while everything is randomised.
         at: Since when, in seconds since 1970.
         who: Who changed it.
@@ -71,7 +71,7 @@ class Catalogue:
         self._database = database
 
     def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str) -> int:
-        """Keep a blueprint as the newest version of its strategy and serve it randomised.
+        """Keep a blueprint as the newest version of its strategy and serve it, randomised unless it is paused.
 
         A blueprint equal to any version changes nothing, so that a product may register at every start: neither
         a rollback nor a colleague's newer version is undone by a restart.
@@ -98,8 +98,14 @@ class Catalogue:
             self._allocate(connection, blueprint, version)
             row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
             connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
-            connection.execute(servings.insert().values(**row, phase=first_phase(blueprint), release=""))
+            phase = "paused" if self._paused(connection, blueprint.strategy) else first_phase(blueprint)
+            connection.execute(servings.insert().values(**row, phase=phase, release=""))
         return version
+
+    def _paused(self, connection: Connection, strategy: str) -> bool:
+        """Return whether a strategy is paused, which a new version does not undo."""
+        newest = sa.select(servings.c.phase).where(servings.c.strategy == strategy).order_by(servings.c.id.desc())
+        return connection.execute(newest.limit(1)).scalar() == "paused"
 
     def _allocate(self, connection: Connection, blueprint: Blueprint, version: int) -> None:
         """Keep which part of the hash space is whose arm, taken over from the version served until now."""
@@ -186,8 +192,8 @@ class Catalogue:
             return [_serving(row) for row in connection.execute(query)]
 
     def last_serving(self, strategy: str, version: int) -> Serving:
-        """Return how a version was last served, or that it would be randomised if it never was."""
-        mine = (servings.c.strategy == strategy, servings.c.version == version)
+        """Return how a version was last served when not paused, or how it would begin if it never was."""
+        mine = (servings.c.strategy == strategy, servings.c.version == version, servings.c.phase != "paused")
         with self._database.reading() as connection:
             row = connection.execute(sa.select(servings).where(*mine).order_by(servings.c.id.desc()).limit(1)).first()
         return _serving(row) if row else Serving(strategy, version, first_phase(self.blueprint(strategy, version)[1]))

@@ -133,9 +133,8 @@ class Spool:
             self._write = _closed
             end = self._map.tell()
             self._map.close()  # from here on no thread writes; one may have, after the end was read
-            for end, _ in Segment(self._directory / self._name).records(end):  # noqa: B007
-                pass
-            os.ftruncate(self._file, end)
+            later = [offset for offset, _ in Segment(self._directory / self._name).records(end)]
+            os.ftruncate(self._file, later[-1] if later else end)
             os.close(self._file)
             self._map, self._file = None, -1
 

@@ -1,0 +1,80 @@
+"""The commands that look: readout, history, explain, overlap, schema."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+
+import msgspec
+
+from abloop.cli.terminal import Add, add_url, open_loop, show
+
+
+def add_reading(add: Add) -> None:
+    """Add the commands."""
+    for name, command, text in (
+        ("readout", readout, "Print a strategy's readout: every metric, arm by arm, with intervals."),
+        ("history", history, "Print a strategy's versions: who, when, why, and what changed."),
+    ):
+        sub = add(name, command, text)
+        sub.add_argument("strategy", help="its name")
+        add_url(sub)
+    explained = add("explain", explain, "Print why a decision was what it was.")
+    explained.add_argument("decision_id", help="its id")
+    explained.add_argument("--strategy", default="", help="needed only where several have a decision of this id")
+    add_url(explained)
+    add_url(add("overlap", overlap, "Print which running experiments share units."))
+    add("schema", schema, "Print the JSON Schema of blueprints, for editors.")
+
+
+def readout(options: argparse.Namespace) -> int:
+    """Print a readout."""
+    from abloop.readout import readout as read
+    from abloop.report import readout_text
+
+    with closing(open_loop(options)) as loop:
+        result = read(loop, options.strategy)
+    show(options, result.to_dict(), lambda: readout_text(result))
+    return 0
+
+
+def history(options: argparse.Namespace) -> int:
+    """Print the versions of a strategy."""
+    from abloop.report import versions_text
+    from abloop.rollout.versions import versions
+
+    with closing(open_loop(options)) as loop:
+        found = versions(loop, options.strategy)
+    show(options, {"versions": msgspec.to_builtins(found)}, lambda: versions_text(found))
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print why a decision was what it was."""
+    from abloop.explanation import explain as find
+    from abloop.report import explanation_text
+
+    with closing(open_loop(options)) as loop:
+        result = find(loop, options.decision_id, options.strategy)
+    show(options, result.to_dict(), lambda: explanation_text(result))
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema."""
+    from abloop.blueprint.schema import json_schema
+
+    del options
+    print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+    return 0
+
+
+def overlap(options: argparse.Namespace) -> int:
+    """Print which running experiments share units."""
+    from abloop.overlap import overlap as find
+    from abloop.report import overlap_text
+
+    with closing(open_loop(options)) as loop:
+        found = find(loop)
+    show(options, {"overlap": msgspec.to_builtins(found)}, lambda: overlap_text(found))
+    return 0
