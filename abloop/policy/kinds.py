@@ -34,6 +34,7 @@ _SIGNATURES: dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind | None, int]] = 
     "sqrt": ((("number", "arms"),), None, 1),
     "clip": ((("number", "arms"), ("number", "arms"), ("number", "arms")), None, 3),
     "missing": ((("number", "text"),), "truth", 1),
+    "at_least": ((("text",), ("text",)), "truth", 2),
     "argmax": ((("arms",),), "choice", 1),
     "best_arm": ((("arms",), ("arms",)), "choice", 1),
     "softmax": ((("arms",), ("number",)), "shares", 2),

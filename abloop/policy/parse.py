@@ -41,6 +41,7 @@ FUNCTIONS = (
     "abs",
     "argmax",
     "arm",
+    "at_least",
     "best_arm",
     "clip",
     "epsilon",

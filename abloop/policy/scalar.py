@@ -31,6 +31,7 @@ from abloop.policy.nodes import (
     inner,
     spine,
 )
+from abloop.policy.versions import at_least
 
 DEEPEST = 12  # nested brackets in a line of the source; what is deeper becomes a line of its own
 _GLOBALS: dict[str, Any] = {
@@ -44,6 +45,7 @@ _GLOBALS: dict[str, Any] = {
     "epsilon": epsilon,
     "thompson": thompson,
     "abs": abs,
+    "at_least": at_least,
     "zip": zip,
     "tuple": tuple,
 }
@@ -267,7 +269,7 @@ class _Writer:
             return f"(sqrt({here}) if ({here} := {values[0]}) >= 0.0 else nan)"
         if name == "epsilon":
             return f"epsilon({values[0]}, {values[1]}, {len(self._arms)})"
-        return f"{name}({values[0]})"
+        return f"{name}({', '.join(values)})"
 
     def _is_nan(self, value: str) -> str:
         name = self._new()

@@ -27,6 +27,7 @@ from abloop.policy.nodes import (
     Unary,
     spine,
 )
+from abloop.policy.versions import at_least
 
 CHUNK = 32768  # rows; what a step leaves behind stays in the cache
 _ARITHMETIC = {"+": np.add, "-": np.subtract, "*": np.multiply}
@@ -202,6 +203,8 @@ class _Evaluator:
         if name == "missing":
             text = self.kind_of(node.values[0]) == "text"
             return np.logical_not(_there(self.value(node.values[0]), text))
+        if name == "at_least":
+            return np.asarray(_all_at_least(*(_texts(self.value(value)) for value in node.values)), dtype=np.bool_)
         values = self._level(node, *node.values)
         if name in ("min", "max"):
             found = values[0]
@@ -237,6 +240,9 @@ class _Evaluator:
 
     def _wide(self, value: Any) -> Any:
         return np.broadcast_to(np.asarray(value, dtype=np.float64), (self._rows, len(self.arms)))
+
+
+_all_at_least: Any = np.frompyfunc(at_least, 2, 1)
 
 
 def _column(value: Any) -> Any:

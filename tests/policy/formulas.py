@@ -37,7 +37,7 @@ def row(rng: random.Random) -> dict[str, Any]:
         elif kind == "truth":
             drawn[name] = rng.random() < 0.5
         elif kind == "text":
-            drawn[name] = rng.choice([None, "FI", "SE", "it's", ""])
+            drawn[name] = rng.choice([None, "FI", "SE", "it's", "", "2.3", "2.10.0-rc.1"])
         else:
             drawn[name] = tuple(number(rng) for _ in ARMS)
     return drawn
@@ -95,6 +95,8 @@ GROWN: dict[Kind, list[str]] = {
         "(not {truth})",
         "missing({number})",
         "missing({text})",
+        "at_least({text}, {text2})",
+        "at_least({text}, '2.3.1')",
         "({truth} if {truth2} else {truth3})",
     ],
     "text": ["({text} if {truth} else {text2})"],
