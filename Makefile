@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench serve clean
+.PHONY: setup demo test long check bench serve clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2
+
+# The long simulations: a minute of races, a million hostile calls.
+long: setup
+	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults
 
 check: setup
 	$(BIN)/ruff check .
