@@ -122,10 +122,12 @@ def _drawn(snapshot: Snapshot, record: Decision) -> Drawn | None:
 
 def _served_phase(loop: Workspace, record: Decision) -> Phase:
     """Return what was served when a unit of the explore share was decided."""
-    if record.phase not in (*SCREENED, "explore"):
+    if record.phase not in (*SCREENED, "explore", "limited"):
         return record.phase
     if record.phase == "paused":
         return "paused"
+    if record.phase == "limited" and not record.release:
+        return "randomise"
     constant = record.release and loop.catalogue.artefact(record.release).learner == "constant"
     return "ship" if constant else "personalise"
 
@@ -133,6 +135,8 @@ def _served_phase(loop: Workspace, record: Decision) -> Phase:
 def _same(record: Decision, again: tuple[Any, ...], snapshot: Snapshot) -> bool:
     """Return whether a record is what was computed again; an item of a list holds its score and position."""
     predictions, phase, arm, propensity, value = again
+    if record.phase == "limited":
+        return bool(record.predictions == predictions)
     decided = record.decision
     if snapshot.blueprint.space.type == "ordering" and isinstance(decided, dict):
         decided, value = decided["score"], value if isinstance(value, float) else None
@@ -173,6 +177,8 @@ def _reason(snapshot: Snapshot, record: Decision, value: Any) -> str:
         return SCREENED[record.phase].format(unit=unit, arm=arm)
     if record.phase == "default":
         return "There is nothing to decide with yet, so the product got the default."
+    if record.phase == "limited":
+        return f"Only some arms were offered, which the record does not name; {arm} was given with propensity {chance}."
     if record.share is not None:
         return f"{arm} was drawn by the product's own assignment, or before, with the share {record.share:.6g}."
     if record.phase == "randomise":

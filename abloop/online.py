@@ -34,8 +34,7 @@ class Details(msgspec.Struct, frozen=True, gc=False):
         value: What `get_decision` gives.
         arm: Name of the arm; empty where the call could not be answered.
         propensity: Probability with which it was drawn, in [0, 1].
-        reason: The phase: `randomise`, `personalise`, `explore`, `ship`, `default`, `holdout`, `forced`, `paused`,
-            `untargeted`, `outside`; or `error`.
+        reason: The phase, as in `abloop.records.Decision`; or `error`.
         decision_id: As given.
         version: Blueprint version that decided.
         release: Model that decided; empty for none.

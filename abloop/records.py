@@ -11,7 +11,17 @@ from typing import Any, Literal
 import msgspec
 
 Phase = Literal[
-    "randomise", "personalise", "explore", "holdout", "ship", "default", "forced", "paused", "untargeted", "outside"
+    "randomise",
+    "personalise",
+    "explore",
+    "ship",
+    "limited",
+    "default",
+    "holdout",
+    "forced",
+    "paused",
+    "untargeted",
+    "outside",
 ]
 FeatureType = Literal["numeric", "categorical", "time", "sparse", "embedding"]
 ColumnType = Literal["numeric", "categorical", "sparse", "embedding", "standardise", "target"]
@@ -32,9 +42,10 @@ class Decision(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
             control, in value, then the labels; empty without a model.
         arm: Name of the arm that was drawn.
         propensity: Probability with which this arm was drawn, in (0, 1].
-        phase: Why: `randomise`, `personalise`, `explore`, `holdout`, `ship` (one arm for everybody), `default`
-            (nothing to decide with yet), `forced` (asked for by name), or control because of `paused`, `untargeted`
-            (its features are not those of the target) or `outside` (of the traffic or the part of the layer).
+        phase: Why: `randomise`, `personalise`, `explore`, `ship` (one arm for everybody), `limited` (drawn among some
+            of the arms), `default` (nothing to decide with yet), `forced` (asked for by name); or control because of
+            `holdout`, `paused`, `untargeted` (its features are not those of the target) or `outside` (of the traffic
+            or the part of the layer).
         decision: What the product was given.
         release: Hash of the model that served; empty without a model.
         latency: Nanoseconds spent deciding.

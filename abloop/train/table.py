@@ -21,7 +21,7 @@ from abloop.store import parquet
 from abloop.store.workspace import Workspace
 
 # Holdout rows have no second arm to compare with.
-LEARNED_PHASES = ("randomise", "personalise", "explore", "ship")
+LEARNED_PHASES = ("randomise", "personalise", "explore", "ship", "limited")
 
 
 @dataclass(frozen=True)

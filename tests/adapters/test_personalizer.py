@@ -169,7 +169,7 @@ def test_excluded_actions(client: PersonalizerClient, loop: Loop) -> None:
         assert full.reward_action_id in ("news", limited.reward_action_id)
         counts[limited.reward_action_id] += 1
     assert chi_square(counts, {"sports": 0.5, "music": 0.5}) < BOUND
-    limited = [decision for decision in records(loop)[0] if decision.phase == "personalise"]
+    limited = [decision for decision in records(loop)[0] if decision.phase == "limited"]
     assert len(limited) == 6_000
     assert {decision.propensity for decision in limited} == {0.5}
     client.rank({}, ACTIONS, event_id="limited", excluded_actions=["news"])

@@ -17,7 +17,7 @@ def among(snapshot: Snapshot, decision: Decision, eligible: Sequence[str]) -> tu
     """Return a decision limited to some of the arms, and the probability of each arm of the snapshot.
 
     The unit keeps the arm that it has anyway where that is eligible; otherwise it draws again among those that are.
-    A limited row says `personalise`: it is learned from with its propensity, but is no part of the randomised
+    Its phase is `limited`: it is learned from with its propensity, but is no part of the randomised
     comparison of all arms, whose shares it does not have.
 
     Args:
@@ -61,7 +61,7 @@ def among(snapshot: Snapshot, decision: Decision, eligible: Sequence[str]) -> tu
         law = shares if decision.phase in ("randomise", "explore") else policy
         arm = Assignment(f"{snapshot.blueprint.salt()}:offered", law).arm(decision.unit)
     name, value = snapshot.names[arm], snapshot.values[arm]
-    made = msgspec.structs.replace(decision, arm=name, decision=value, propensity=chances[arm], phase="personalise")
+    made = msgspec.structs.replace(decision, arm=name, decision=value, propensity=chances[arm], phase="limited")
     return made, chances
 
 
