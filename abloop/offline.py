@@ -209,7 +209,8 @@ def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "g
     """
     serving = workspace.catalogue.serving(strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
-    if judged.release is None or (blueprint.lifecycle.switch == "manual" and who == "gate"):
+    manual = blueprint.lifecycle.switch == "manual" and who == "gate"
+    if judged.release is None or manual or serving.phase == "paused":
         return serving
     return promote(workspace, serving, judged.verdict, judged.release, who=who)
 

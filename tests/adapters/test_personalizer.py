@@ -173,7 +173,7 @@ def test_excluded_actions(client: PersonalizerClient, loop: Loop) -> None:
     assert len(limited) == 6_000
     assert {decision.propensity for decision in limited} == {0.5}
     client.rank({}, ACTIONS, event_id="limited", excluded_actions=["news"])
-    assert explain(loop, "limited").repeated is False  # the record does not say what was offered
+    assert "Only some arms were offered" in explain(loop, "limited").reason
     assert client.errors == 0
 
 
