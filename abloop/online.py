@@ -7,9 +7,7 @@ background thread swaps whole. Programming errors are raised before it, by `conn
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any
@@ -17,14 +15,12 @@ from typing import Any
 import msgspec
 
 from abloop.decision import Drawn, arrange, decide, keeps, placed, unit_text
-from abloop.errors import AbloopError, DataError, StoreError
+from abloop.errors import DataError, StoreError
+from abloop.faults import Faults, said
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
 from abloop.store.sticky import StickyStore
 from abloop.store.workspace import Workspace
-
-log = logging.getLogger("abloop")
-COMPLAIN_SECONDS = 60.0
 
 
 class Details(msgspec.Struct, frozen=True, gc=False):
@@ -58,9 +54,6 @@ class Strategy:
         snapshot: What is served now.
         workspace: Where records go.
         sticky: Where the arms are that units keep.
-
-    Attributes:
-        errors: Calls that could not be answered from the blueprint and got its default.
     """
 
     def __init__(self, snapshot: Snapshot, workspace: Workspace, sticky: StickyStore) -> None:
@@ -70,8 +63,12 @@ class Strategy:
         self._spool = workspace.spool
         self._clock = workspace.clock
         self._append = workspace.spool.append
-        self.errors = 0
-        self._complained = -math.inf
+        self._faults = Faults()
+
+    @property
+    def errors(self) -> int:
+        """Calls that could not be answered from the blueprint and got its default."""
+        return self._faults.count
 
     @property
     def name(self) -> str:
@@ -144,7 +141,7 @@ class Strategy:
             made = self._decide(decision_id, application_context, started, force, drawn)
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
-            return Details(self.snapshot.default, error=_said(error))
+            return Details(self.snapshot.default, error=said(error))
         return Details(
             made.decision, made.arm, made.propensity, made.phase, made.decision_id, made.version, made.release
         )
@@ -259,12 +256,7 @@ class Strategy:
 
     def _complain(self, error: Exception) -> None:
         """Count an error, and log at most one a minute."""
-        self.errors += 1
-        now = time.monotonic()
-        if now - self._complained >= COMPLAIN_SECONDS:
-            self._complained = now
-            what = _said(error)
-            log.error("strategy %r answered with its default (%d errors so far): %s", self.name, self.errors, what)
+        self._faults.note(f"strategy {self.name!r} answered with its default", error)
 
 
 def _given_order(contexts: object) -> list[int]:
@@ -273,11 +265,3 @@ def _given_order(contexts: object) -> list[int]:
         return list(range(len(contexts)))  # type: ignore[arg-type]
     except Exception:  # law 1
         return []
-
-
-def _said(error: Exception) -> str:
-    """Return what an error says, which a hostile value may refuse to tell."""
-    try:
-        return str(error) if isinstance(error, AbloopError) else f"{type(error).__name__}: {error}"
-    except Exception:  # law 1
-        return type(error).__name__

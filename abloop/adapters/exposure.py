@@ -6,7 +6,6 @@ share. Once the strategy personalises, its policy gives the arm, and the explore
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,14 +14,13 @@ from typing import Any
 from abloop.blueprint.randomisation import Hash
 from abloop.decision import unit_text
 from abloop.errors import DataError, StoreError, UnknownNameError
+from abloop.faults import Faults
 from abloop.loop import Loop
 from abloop.online import Strategy
 from abloop.snapshot import Snapshot
 
-log = logging.getLogger("abloop")
 METRIC = "conversion"
 RETRY_SECONDS = 30.0
-COMPLAIN_SECONDS = 60.0
 MOST_STRATEGIES = 1_000
 _open: dict[str, Loop] = {}
 _opening = threading.Lock()
@@ -63,9 +61,6 @@ class Exposures:
     Raises:
         StoreError: The URL cannot be used.
 
-    Attributes:
-        errors: Exposures that could not be recorded.
-
     Example:
         >>> Exposures(None).place("checkout", "u-17", {}, ["blue", "green"], 1, [0.5, 0.5])
         1
@@ -74,11 +69,15 @@ class Exposures:
     def __init__(self, loop: Loop | str | None, *, drawn_by: Hash = "given") -> None:
         """Open nothing that is open."""
         self.loop = None if loop is None else open_loop(loop)
-        self.errors = 0
+        self._faults = Faults()
         self._hash = drawn_by
         self._strategies: dict[str, Strategy] = {}
         self._refused: dict[str, float] = {}
-        self._complained = float("-inf")
+
+    @property
+    def errors(self) -> int:
+        """Exposures that could not be recorded."""
+        return self._faults.count
 
     def place(
         self,
@@ -122,7 +121,7 @@ class Exposures:
                 return drawn
             return names.index(found.arm)
         except Exception as error:  # law 1: product code never sees an exception
-            self._complain(error)
+            self._faults.note("an exposure was not recorded", error)
             return drawn
 
     def observe(self, unit: str, observations: Mapping[str, float], strategies: Iterable[str]) -> None:
@@ -144,7 +143,7 @@ class Exposures:
                     key = unit_text(unit, name, snapshot.unit_key)
                     handle.log_observations(exposure_id(snapshot, key), known)
             except Exception as error:  # law 1
-                self._complain(error)
+                self._faults.note("an exposure was not recorded", error)
 
     def _strategy(self, name: str, arms: Sequence[str], shares: Sequence[float], unit_key: str) -> Strategy | None:
         """Return the handle of a strategy, registered if it is not; None while that fails."""
@@ -182,11 +181,3 @@ class Exposures:
         if not found.snapshot.version:
             raise StoreError(f"strategy {name!r}: the database is away")
         return found
-
-    def _complain(self, error: Exception) -> None:
-        """Count an error, and log at most one a minute."""
-        self.errors += 1
-        now = time.monotonic()
-        if now - self._complained >= COMPLAIN_SECONDS:
-            self._complained = now
-            log.error("an exposure was not recorded (%d so far): %s: %.300s", self.errors, type(error).__name__, error)

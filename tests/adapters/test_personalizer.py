@@ -368,7 +368,7 @@ def test_registering_is_not_tried_at_every_call(
         given = [client.rank({}, ACTIONS).reward_action_id for _ in range(20)]
     assert (given, len(tried), client.errors) == (["sports"] * 20, 1, 20)
     assert [record.message for record in caplog.records] == [
-        "Personalizer's call was answered with its default (1 so far): OSError"
+        "Personalizer's call was answered with its default (1 errors so far): OSError: away"
     ]
     client._retry = -math.inf
     client.rank({}, ACTIONS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -30,14 +29,14 @@ from abloop.adapters.personalizer.terms import (
 from abloop.blueprint import Arm, Blueprint
 from abloop.decision import decide, unit_text
 from abloop.errors import DataError, StoreError, UnknownNameError, listed
+from abloop.faults import Faults
 from abloop.ids import new_decision_id
 from abloop.loop import Loop
 from abloop.online import Strategy
 from abloop.records import Decision, encode
 from abloop.snapshot import NOTHING, Feed
 
-log = logging.getLogger("abloop")
-COMPLAIN_SECONDS: Final = 60.0
+TOLD: Final = "Personalizer's call was answered with its default"
 RETRY_SECONDS: Final = 1.0
 MOST_DEFERRED: Final = 100_000
 METRIC: Final = "reward"
@@ -60,7 +59,6 @@ class PersonalizerClient:
         ignored: Whatever else the SDK took.
 
     Attributes:
-        errors: Calls that got the first action, or whose reward was not logged.
         events: `events.reward` and `events.activate`, as in the SDK.
 
     Example:
@@ -88,12 +86,17 @@ class PersonalizerClient:
         """Open nothing that is open."""
         self.loop = open_loop(loop)
         self.events = self
-        self.errors = 0
+        self._faults = Faults()
         self._name, self._unit, self._wait = strategy, unit or "event_id", reward_wait
         self._known: Strategy | None = None
         self._lock = threading.Lock()
-        self._retry = self._complained = -math.inf
+        self._retry = -math.inf
         self._deferred: OrderedDict[str, tuple[Decision, Feed | None]] = OrderedDict()
+
+    @property
+    def errors(self) -> int:
+        """Calls that got the first action, or whose reward was not logged."""
+        return self._faults.count
 
     def rank(
         self,
@@ -123,11 +126,11 @@ class PersonalizerClient:
             request = read_request(rank_request, actions=actions, context=context, **more)
             offered, refused = read_ids(request.actions, "actions")
             if refused:
-                self._complain(DataError(refused[0]))
+                self._faults.note(TOLD, DataError(refused[0]))
             event = new_decision_id() if request.event_id is None else read_id(request.event_id, "event_id")
             return self._rank(request, offered, event)
         except Exception as error:  # law 1: product code never sees an exception
-            self._complain(error)
+            self._faults.note(TOLD, error)
             first = next(iter(offered), "")
             return _respond(event or new_decision_id(), offered, first, dict.fromkeys(offered, 0.0) | {first: 1.0})
 
@@ -139,7 +142,7 @@ class PersonalizerClient:
             metric = METRIC if METRIC in known else handle.snapshot.blueprint.goals()[0].name
             handle.log_observations(read_id(event_id, "event_id"), {metric: number})
         except Exception as error:  # law 1
-            self._complain(error)
+            self._faults.note(TOLD, error)
 
     def activate(self, event_id: Any, **ignored: Any) -> None:
         """Let an event count whose activation was deferred, from now on. It never raises."""
@@ -153,7 +156,7 @@ class PersonalizerClient:
                 )
             self._record(msgspec.structs.replace(decision, time=self.loop.clock()), feed)
         except Exception as error:  # law 1
-            self._complain(error)
+            self._faults.note(TOLD, error)
 
     def _rank(self, request: RankRequest, offered: Mapping[str, Any], event: str) -> RankResponse:
         """Return the answer to a request; whatever is wrong is raised."""
@@ -244,15 +247,6 @@ class PersonalizerClient:
         self.loop.spool.append(encode(decision))
         if feed is not None:
             feed.decided(decision.decision_id, decision.entities)
-
-    def _complain(self, error: Exception) -> None:
-        """Count an error, and log at most one a minute."""
-        self.errors += 1
-        now = time.monotonic()
-        if now - self._complained >= COMPLAIN_SECONDS:
-            self._complained = now
-            said = str(error) if isinstance(error, DataError | StoreError) else type(error).__name__
-            log.error("Personalizer's call was answered with its default (%d so far): %.300s", self.errors, said)
 
 
 def _respond(

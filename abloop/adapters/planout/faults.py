@@ -1,14 +1,10 @@
-"""What goes wrong in a request: counted for the class, and said at most once a minute."""
+"""What goes wrong in a request: counted for the class that a user wrote."""
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 from typing import ClassVar
 
-log = logging.getLogger("abloop")
-COMPLAIN_SECONDS = 60.0
+from abloop.faults import Faults as Count
 
 
 class Faults:
@@ -19,22 +15,15 @@ class Faults:
     """
 
     errors: ClassVar[int] = 0
-    _complained: ClassVar[float] = -math.inf
+    _count: ClassVar[Count] = Count()
 
     def __init_subclass__(cls) -> None:
         """Let every class count for itself."""
         super().__init_subclass__()
-        cls.errors, cls._complained = 0, -math.inf
+        cls.errors, cls._count = 0, Count()
 
     @classmethod
     def _complain(cls, did: str, error: Exception) -> None:
         """Count an error, and log at most one a minute."""
-        cls.errors += 1
-        now = time.monotonic()
-        if now - cls._complained >= COMPLAIN_SECONDS:
-            cls._complained = now
-            try:
-                said = f"{type(error).__name__}: {error}"
-            except Exception:  # a stranger's error that cannot even be printed
-                said = type(error).__name__
-            log.error("PlanOut experiment %s %s (%d errors so far): %s", cls.__name__, did, cls.errors, said)
+        cls._count.note(f"PlanOut experiment {cls.__name__} {did}", error)
+        cls.errors = cls._count.count

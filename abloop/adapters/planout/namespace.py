@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from abloop.adapters.planout.assignment import Assignment
 from abloop.adapters.planout.experiment import DefaultExperiment, Experiment
-from abloop.adapters.planout.faults import Faults, log
+from abloop.adapters.planout.faults import Faults
 from abloop.adapters.planout.operators import FastSample, RandomInteger, Sample
 from abloop.errors import DataError
 
 if TYPE_CHECKING:
     from abloop.loop import Loop
+
+log = logging.getLogger("abloop")
 
 
 class SimpleNamespace(Faults):

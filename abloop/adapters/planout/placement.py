@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from abloop.adapters.exposure import Exposures
 from abloop.adapters.planout.arms import Arms, arms_of
 from abloop.adapters.planout.base import Operator
-from abloop.adapters.planout.faults import log
 from abloop.errors import AbloopError, UnknownNameError
 from abloop.loop import Loop
 
+log = logging.getLogger("abloop")
 _kept: dict[Loop | str, Exposures] = {}
 
 
