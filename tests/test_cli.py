@@ -100,3 +100,69 @@ def test_every_command_is_in_the_readme() -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
     commands = next(action for action in _parser()._actions if action.choices).choices
     assert [name for name in commands if f"abloop {name}" not in text] == []
+
+
+PAYLOAD = {
+    "features": {
+        "button": {
+            "defaultValue": "blue",
+            "rules": [
+                {
+                    "key": "button-test",
+                    "variations": ["blue", "green"],
+                    "coverage": 0.5,
+                    "condition": {"visits": {"$gt": 3}},
+                },
+                {"key": "odd", "variations": [1, 2], "condition": {"name": {"$regex": "x"}}},
+            ],
+        }
+    }
+}
+
+
+def test_import_keeps_the_arms_of_a_growthbook_payload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each unit is in or out, and has the arm, that GrowthBook's own evaluation gives; what is left out is said."""
+    import abloop
+    from abloop.adapters.growthbook import GrowthBook
+
+    file, url = tmp_path / "payload.json", f"sqlite:///{tmp_path}/x.db"
+    file.write_text(json.dumps(PAYLOAD))
+    command = ["import", "growthbook", str(file), "--metric", "purchase", "--feature", "country:categorical"]
+    assert main([*command, "--url", url]) == 0
+    said = capsys.readouterr().out
+    assert "button-test serves version 1." in said
+    assert "! experiment 'odd'" in said
+    loop = abloop.connect(url)
+    handle = loop.strategy("button-test")
+    reasons = set()
+    for index in range(600):
+        attributes = {"id": f"käyttäjä {index}", "visits": index % 8, "country": "FI"}
+        found = handle.get_details(f"d{index}", attributes)
+        result = GrowthBook(attributes=attributes, features=PAYLOAD["features"]).eval_feature("button")
+        inside = result.experimentResult is not None and result.experimentResult.inExperiment
+        assert (found.reason == "randomise", found.value) == (inside, result.value)
+        reasons.add(found.reason)
+    assert reasons == {"randomise", "outside", "untargeted"}
+    loop.close()
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert main(["apply", str(tmp_path / "out" / "button-test.json"), "--url", url]) == 0
+    assert "serves version 1." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("{", ["--metric", "m"], "is no JSON"),
+        ("[]", ["--metric", "m"], "a payload is"),
+        ("{}", [], "--metric is missing"),
+    ],
+    ids=["json", "list", "metric"],
+)
+def test_import_refuses_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, options: list[str], words: str
+) -> None:
+    """A payload that cannot be read is one sentence on standard error, and nothing is registered."""
+    file = tmp_path / "payload.json"
+    file.write_text(text)
+    assert main(["import", "growthbook", str(file), *options, "--url", f"sqlite:///{tmp_path}/x.db"]) == 1
+    assert words in capsys.readouterr().err

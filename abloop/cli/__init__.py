@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abloop.cli.changing import add_changing
+from abloop.cli.importing import add_importing
 from abloop.cli.reading import add_reading
 from abloop.cli.terminal import Command, Progress, add_url, show
 from abloop.errors import AbloopError, MissingExtraError
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--url", default="", help="database to leave the strategy in (default: a temporary one)")
     add_changing(add)
     add_reading(add)
+    add_importing(add)
     served = add("serve", _serve, "Serve the dashboard.")
     served.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     served.add_argument("--port", type=int, default=8765, help="port (default: 8765)")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from abloop.loop import Loop
 
 DEFAULT_URL = "sqlite:///abloop.db"
+BEGINNERS = ("apply", "import_payload")  # may begin an installation
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
@@ -26,12 +27,12 @@ def add_url(sub: argparse.ArgumentParser) -> None:
 
 
 def open_loop(options: argparse.Namespace) -> Loop:
-    """Open an installation that is there; `apply` may begin one."""
+    """Open an installation that is there, or begin one."""
     from abloop.loop import Loop
     from abloop.store.sql import sqlite_file
 
     file = sqlite_file(options.url)
-    if file is not None and options.command.__name__ != "apply" and not file.exists():
+    if file is not None and options.command.__name__ not in BEGINNERS and not file.exists():
         raise StoreError(
             f"database {file} is not there. Name yours with --url, or register a blueprint: abloop apply FILE"
         )
