@@ -75,13 +75,17 @@ class Strategy:
         """Name of the strategy."""
         return self.snapshot.strategy
 
-    def get_decision(self, decision_id: str, application_context: Mapping[str, Any], *, force: str = "") -> Any:
+    def get_decision(
+        self, decision_id: str, application_context: Mapping[str, Any], *, force: str = "", drawn: str = ""
+    ) -> Any:
         """Return the decision for a context, after its record is safe.
 
         Args:
             decision_id: Ties later observations to this decision, e.g. `abloop.new_decision_id()`.
             application_context: The unit under the blueprint's unit key, and features.
             force: Name of the arm to give, e.g. from the address of a test page; ignored where there is none.
+            drawn: Name of the arm that the product's own assignment drew, by the shares of the blueprint: it is given
+                while the strategy randomises, and to the explore share once it personalises.
 
         Returns:
             The arm's value (its name unless the blueprint says otherwise); the blueprint's default if the
@@ -100,11 +104,11 @@ class Strategy:
         started = perf_counter_ns()
         try:
             snapshot = self.snapshot
-            if snapshot.plain:
+            if snapshot.plain and not drawn:
                 made = decide(snapshot, decision_id, application_context, self._clock(), started, NOTHING, force)
                 self._append(encode(made))
                 return made.decision
-            return self._decide(decision_id, application_context, started, force).decision
+            return self._decide(decision_id, application_context, started, force, drawn or None).decision
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return self.snapshot.default
@@ -115,7 +119,7 @@ class Strategy:
         application_context: Mapping[str, Any],
         *,
         force: str = "",
-        drawn: Drawn | None = None,
+        drawn: Drawn | str | None = None,
     ) -> Details:
         """Return the decision with its arm, propensity and reason. It never raises.
 
@@ -123,8 +127,7 @@ class Strategy:
             decision_id: As for `get_decision`.
             application_context: As for `get_decision`.
             force: As for `get_decision`.
-            drawn: Index of the arm that the product's own assignment drew, and the shares it drew by: it is given
-                while the strategy randomises, and to the explore share once it personalises.
+            drawn: As for `get_decision`, or index of the arm and the shares it was drawn by.
 
         Example:
             >>> import abloop, tempfile
@@ -152,7 +155,7 @@ class Strategy:
         context: Mapping[str, Any],
         started: int,
         force: str,
-        drawn: Drawn | None = None,
+        drawn: Drawn | str | None = None,
     ) -> Decision:
         """Return the decision for a context, its record safe; whatever is wrong is raised."""
         snapshot = self.snapshot
@@ -160,6 +163,8 @@ class Strategy:
             raise StoreError(f"strategy {self.name!r}: the database is away, and what it serves is not known here yet")
         if snapshot.split is not None:
             snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
+        if isinstance(drawn, str):
+            drawn = snapshot.names.index(drawn), snapshot.weights
         now = self._clock()
         if snapshot.feed is None and not snapshot.sticky:
             decision = decide(snapshot, decision_id, context, now, started, NOTHING, force, drawn)

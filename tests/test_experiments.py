@@ -190,6 +190,9 @@ def test_arms_drawn_elsewhere_are_kept_until_the_policy_takes_over(tmp_path: Pat
     handle = loop.strategy("checkout")
     found = [handle.get_details(f"a{u}", {"user_id": u}, drawn=(int(u[1:]) % 2, (0.5, 0.5))) for u in UNITS]
     assert [detail.arm for detail in found] == ["blue", "green"] * (len(UNITS) // 2)
+    assert handle.get_decision("named", {"user_id": "u"}, drawn="green") == "green"
+    assert handle.get_decision("unnamed", {"user_id": "u"}, drawn="purple") == "blue"  # the default, and an error
+    assert handle.errors == 1
     serve_constant(loop, "checkout", (0.0, 0.3))
     later = [handle.get_details(f"b{u}", {"user_id": u}, drawn=(0, (0.9, 0.1))) for u in UNITS]
     assert {(d.reason, d.arm) for d in later} == {("explore", "blue"), ("personalise", "green")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 import abloop
+from abloop import offline
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -24,7 +27,7 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """What a reader types first works, with the blueprint beside it, and its arm is one of the blueprint's."""
     monkeypatch.chdir(tmp_path)
     first, ranking, history = blocks("python")
-    checkout, feed, _ = blocks("yaml")
+    checkout, _, feed, _ = blocks("yaml")
     (tmp_path / "checkout.yaml").write_text(checkout)
     names: dict[str, Any] = {}
     exec(first, names)
@@ -48,7 +51,7 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_features_load(tmp_path: Path) -> None:
     """The groups and features that README.md shows are a part of a blueprint as they stand."""
     head = "strategy: page\narms: [{name: a}, {name: b}]\nmetrics: [{name: clicked}]\n"
-    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[2])
+    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[3])
     assert len(abloop.load(tmp_path / "page.yaml").features) == 6
 
 
@@ -62,3 +65,68 @@ def test_promised_targets_exist() -> None:
     """Every `make` target that README.md names is in the Makefile."""
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     assert [name for name in re.findall(r"make (\w+)", TEXT) if f"\n{name}:" not in makefile] == []
+
+
+def test_the_experiment_section_loads(tmp_path: Path) -> None:
+    """The experiment section that README.md shows is a part of a blueprint as it stands."""
+    head = "strategy: page\narms: [{name: red}, {name: green}]\nmetrics: [{name: clicked}]\n"
+    features = "features: [{name: country, type: categorical}, {name: app_version, type: categorical}]\n"
+    (tmp_path / "page.yaml").write_text(head + features + blocks("yaml")[1])
+    assert len(abloop.load(tmp_path / "page.yaml").experiment.ramp) == 2
+
+
+DIFFS = dict(zip(("own", "growthbook", "openfeature", "planout", "personalizer"), blocks("diff"), strict=True))
+
+
+def side(diff: str, sign: str) -> str:
+    """Return the code before (`-`) or after (`+`) a diff."""
+    return "\n".join(line[1:] for line in diff.splitlines() if line[:1] in ("", " ", sign))
+
+
+def given(loop: abloop.loop.Loop, index: int) -> dict[str, Any]:
+    """Return what the code of a diff finds in its product."""
+    api = importlib.import_module("openfeature.api")
+    context = importlib.import_module("openfeature.evaluation_context")
+    memory = importlib.import_module("openfeature.provider.in_memory_provider")
+    rule = {"key": "checkout", "variations": ["blue", "green"], "meta": [{"key": "blue"}, {"key": "green"}]}
+    return {
+        "loop": loop,
+        "decision_id": f"d{index}",
+        "user_id": f"user-{index}",
+        "country": "FI",
+        "visits": index,
+        "hashlib": hashlib,
+        "api": api,
+        "EvaluationContext": context.EvaluationContext,
+        "flags": {"checkout": memory.InMemoryFlag("blue", {"blue": "blue", "green": "green"})},
+        "features": {"checkout": {"defaultValue": "blue", "rules": [{**rule, "hashAttribute": "id"}]}},
+        "endpoint": "https://example.com",
+        "credentials": None,
+    }
+
+
+@pytest.mark.parametrize("name", DIFFS)
+def test_each_swap_is_two_lines_and_runs(tmp_path: Path, name: str) -> None:
+    """Each swap adds at most two lines, runs, keeps the arm that a unit had, and leaves decisions in the journal."""
+    added = [line for line in DIFFS[name].splitlines() if line.startswith("+")]
+    removed = [line for line in DIFFS[name].splitlines() if line.startswith("-")]
+    assert (len(added) <= 2, len(removed) <= 2) == (True, True)
+    (tmp_path / "checkout.yaml").write_text(blocks("yaml")[0])
+    loop = abloop.connect(f"sqlite:///{tmp_path}/abloop.db")
+    if name in ("own", "openfeature"):
+        loop.register(abloop.load(tmp_path / "checkout.yaml"))
+    arms = []
+    for index in range(40):
+        names = given(loop, index)
+        exec(side(DIFFS[name], "+"), names)
+        arms.append(names["arm"])
+        if name in ("own", "growthbook"):
+            names = given(loop, index)
+            exec(side(DIFFS[name], "-"), names)
+            assert arms[-1] == names["arm"]
+    assert set(arms) == {"blue", "green"}
+    loop.spool.seal()
+    offline.ship_spool(loop)
+    strategies = [strategy for strategy in loop.catalogue.servings() if loop.journal.backlog(strategy).waiting == 40]
+    assert strategies == [{"planout": "Checkout.colour", "personalizer": "personalizer"}.get(name, "checkout")]
+    loop.close()
