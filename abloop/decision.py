@@ -50,22 +50,17 @@ def decide(
     Raises:
         DataError: The context has no usable unit, or the decision id is not text.
     """
+    if snapshot.only_randomises and not force and drawn is None and not fetched.rows:
+        return randomise(snapshot, decision_id, context, now, started)
     unit = context.get(snapshot.unit_key)
     if type(unit) is not str:
         unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
     if type(decision_id) is not str or not decision_id:
-        raise DataError(f"decision_id is {decision_id!r:.80}; allowed: a text, e.g. from abloop.new_decision_id()")
+        raise _no_id(decision_id)
     if fetched.rows:
         features = read_from(snapshot.features, snapshot.sources, (context, *fetched.rows))
     else:
         features = snapshot.read(context)
-    if snapshot.only_randomises and not force and drawn is None:  # what most strategies do, without two calls
-        arm = snapshot.assignment.arm(unit)
-        return Decision(
-            decision_id, snapshot.strategy, snapshot.version, unit, now, features, (), snapshot.names[arm],
-            snapshot.weights[arm], "randomise", snapshot.values[arm], "", perf_counter_ns() - started,
-            fetched.entities, fetched.ages,
-        )  # fmt: skip
     predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn)
     return Decision(
         decision_id,
@@ -85,6 +80,39 @@ def decide(
         fetched.ages,
         None if drawn is None or phase not in ("randomise", "explore") else drawn[1][arm],
     )
+
+
+def randomise(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now: float, started: int) -> Decision:
+    """Return the decision of a strategy that does nothing but randomise its arms: `decide`, in one step.
+
+    Raises:
+        DataError: The context has no usable unit, or the decision id is not text.
+    """
+    unit = context.get(snapshot.unit_key)
+    if type(unit) is not str:
+        unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
+    if type(decision_id) is not str or not decision_id:
+        raise _no_id(decision_id)
+    arm = snapshot.assignment.arm(unit)
+    return Decision(
+        decision_id,
+        snapshot.strategy,
+        snapshot.version,
+        unit,
+        now,
+        snapshot.read(context),
+        (),
+        snapshot.names[arm],
+        snapshot.weights[arm],
+        "randomise",
+        snapshot.values[arm],
+        "",
+        perf_counter_ns() - started,
+    )
+
+
+def _no_id(decision_id: object) -> DataError:
+    return DataError(f"decision_id is {decision_id!r:.80}; allowed: a text, e.g. from abloop.new_decision_id()")
 
 
 def settle(

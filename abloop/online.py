@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from abloop.decision import Drawn, arrange, decide, keeps, placed, unit_text
+from abloop.decision import Drawn, arrange, decide, keeps, placed, randomise, unit_text
 from abloop.errors import DataError, StoreError
 from abloop.faults import Faults, said
 from abloop.records import Decision, Observation, encode
@@ -104,8 +104,8 @@ class Strategy:
         started = perf_counter_ns()
         try:
             snapshot = self.snapshot
-            if snapshot.plain and not drawn:
-                made = decide(snapshot, decision_id, application_context, self._clock(), started, NOTHING, force)
+            if snapshot.quick and not force and not drawn:  # what most strategies do, without further calls
+                made = randomise(snapshot, decision_id, application_context, self._clock(), started)
                 self._append(encode(made))
                 return made.decision
             return self._decide(decision_id, application_context, started, force, drawn or None).decision

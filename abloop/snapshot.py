@@ -132,9 +132,10 @@ class Snapshot:
         self._derives = len(self.graph.names) > len(self.graph.sourced)
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
-        self.plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
         self.only_randomises = self.is_choice and not self.serves and not self.screened
+        plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
+        self.quick = plain and self.only_randomises
 
     def forced(self, unit: str, force: str) -> int | None:
         """Return the arm that a call or the blueprint asks for by name; None where there is none."""
