@@ -1,229 +1,150 @@
-"""One decision in process: abloop beside growthbook, and beside the limits of a hash and a write.
+"""One decision in process: abloop beside its peers, and beside the limits of a hash and a write.
 
-All do the same experiment: three equal arms, a new user id on every call, ten attributes in the context.
-abloop decides while it randomises, its record safe in the spool before it answers. growthbook evaluates a
-feature with one experiment rule under its default hash (version 1, the quicker one) and hands the exposure to
-a callback that appends it to a list; nothing is fetched.
+All do the same experiment: three equal arms, a new user id on every call, ten attributes in the context. abloop
+decides while it randomises, its record safe in the spool before it answers. growthbook and Eppo hand each exposure to
+a callback that appends it to a list; Statsig queues it; OpenFeature's in-memory provider keeps none. Nothing is
+fetched and nothing is sent. Each peer is shown to do the experiment before it is timed; one that is not installed is
+left out, and so are its ratios. Last, a process of its own shows whether memory stays flat.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import tempfile
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import growthbook
-from xxhash import xxh3_64_intdigest
-
 import abloop
-from abloop.assign.experiment import Assignment
-from abloop.assign.hashing import prefix, threshold
 from abloop.loop import Loop
 from abloop.online import Strategy
-from abloop.store.ship import ship
 from abloop.store.spool import segments
+from benchmarks.memory import STATUS, measure_memory
+from benchmarks.ours import assign, bare_hash, bare_write, decide, decide_new_id, records_written, register
+from benchmarks.peer_openfeature import in_memory, through_abloop
+from benchmarks.peer_statsig import Statsig
+from benchmarks.peers import Eppo, Growthbook, gather
 from benchmarks.timing import Contestant, interleave, ratio
+from benchmarks.traffic import ARMS, Peer, Traffic, check_shares, traffic
 
-ARMS: Final = ("control", "green", "blue")
-ATTRIBUTES: Final = tuple(f"attribute_{index}" for index in range(10))
-FEATURE: Final = "checkout"
-RULE: Final = {"key": FEATURE, "variations": list(ARMS), "weights": [1 / 3] * 3, "hashAttribute": "id"}
-PAYLOAD: Final = {FEATURE: {"defaultValue": "none", "rules": [RULE]}}
 RATIOS: Final = (
+    ("assignment", "eppo"),
+    ("assignment", "eppo_unlogged"),
+    ("assignment", "bare_hash"),
+    ("get_decision", "eppo"),
+    ("get_decision", "eppo_unlogged"),
     ("get_decision", "growthbook_reused"),
     ("get_decision", "growthbook_per_request"),
     ("get_decision", "growthbook_run"),
+    ("get_decision", "statsig"),
+    ("get_decision", "statsig_unlogged"),
+    ("get_decision", "bare_write"),
     ("get_decision_no_features", "growthbook_reused"),
     ("get_decision_new_id", "growthbook_reused"),
-    ("assignment", "bare_hash"),
-    ("get_decision", "bare_write"),
+    ("openfeature_abloop", "openfeature_in_memory"),
+    ("openfeature_abloop", "get_decision"),
+    ("eppo", "bare_hash"),
+    ("statsig", "bare_hash"),
+    ("openfeature_in_memory", "bare_hash"),
 )
-TARGET: Final = {"get_decision_to_growthbook_reused": 0.25}
-SHARE_SLACK: Final = 0.05
+TARGET: Final = {
+    "assignment_to_eppo": 0.4,
+    "assignment_to_bare_hash": 8.0,
+    "get_decision_to_eppo": 1.0,
+    "get_decision_to_growthbook_reused": 0.15,
+}
+PACKAGES: Final = ("eppo-server-sdk", "growthbook", "msgspec", "openfeature-sdk", "statsig-python-core", "xxhash")
+CHECKED: Final = 3_000
+THROUGH: Final = "openfeature"
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """The calls of one round; every user id and decision id is new.
+def ours(home: Path, strategies: Mapping[str, Strategy], payload: bytes) -> dict[str, Contestant[Traffic]]:
+    """Return abloop's ways of taking a turn and the limits, by name.
 
-    Attributes:
-        ids: Decision ids.
-        units: User ids.
-        contexts: What abloop is given: `user_id` and ten numbers.
-        attributes: What growthbook is given: `id` and the same ten numbers.
+    Args:
+        home: Where the bare write goes.
+        strategies: By name.
+        payload: What the bare write writes.
     """
-
-    ids: list[str]
-    units: list[str]
-    contexts: list[dict[str, Any]]
-    attributes: list[dict[str, Any]]
-
-
-def traffic(number: int, calls: int) -> Traffic:
-    """Return the calls of a round, from its number."""
-    units = [f"user-{number:04d}-{index:06d}" for index in range(calls)]
-    values = [{name: index + 0.25 * place for place, name in enumerate(ATTRIBUTES)} for index in range(calls)]
-    return Traffic(
-        ids=[abloop.new_decision_id() for _ in units],
-        units=units,
-        contexts=[{"user_id": unit, **own} for unit, own in zip(units, values, strict=True)],
-        attributes=[{"id": unit, **own} for unit, own in zip(units, values, strict=True)],
-    )
+    return {
+        "bare_write": Contestant(bare_write(home / "bare.bin", payload)),
+        "get_decision": Contestant(decide(strategies["ten_features"])),
+        "get_decision_no_features": Contestant(decide(strategies["no_features"])),
+        "get_decision_new_id": Contestant(decide_new_id(strategies["new_ids"])),
+        "assignment": Contestant(assign),
+        "bare_hash": Contestant(bare_hash),
+    }
 
 
-def decide(strategy: Strategy) -> Callable[[Traffic], None]:
-    """Return a turn of `get_decision`, each record durably in the spool; decision ids are ready."""
-
-    def turn(todo: Traffic) -> None:
-        get_decision = strategy.get_decision
-        for decision_id, context in zip(todo.ids, todo.contexts, strict=True):
-            get_decision(decision_id, context)
-
-    return turn
-
-
-def decide_new_id(strategy: Strategy) -> Callable[[Traffic], None]:
-    """Return a turn of `get_decision`, with a fresh decision id made for each call."""
-
-    def turn(todo: Traffic) -> None:
-        get_decision, new_decision_id = strategy.get_decision, abloop.new_decision_id
-        for context in todo.contexts:
-            get_decision(new_decision_id(), context)
-
-    return turn
-
-
-def assign(todo: Traffic) -> None:
-    """Take a turn of assignment alone: no features, no record."""
-    arm = Assignment(FEATURE, [1 / 3] * 3).arm
-    for unit in todo.units:
-        arm(unit)
-
-
-def bare_hash(todo: Traffic) -> None:
-    """Take a turn of the limit: one hash and a bucket, in line."""
-    salt, bounds = prefix(FEATURE, "arm"), [threshold(1 / 3), threshold(2 / 3)]
-    for unit in todo.units:
-        bisect_right(bounds, xxh3_64_intdigest((salt + unit).encode()))
-
-
-def bare_write(path: Path, payload: bytes) -> Callable[[Traffic], None]:
-    """Return a turn of the limit: one `os.write` per call of the bytes of abloop's own record."""
-
-    def turn(todo: Traffic) -> None:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            for _ in todo.ids:
-                os.write(file, payload)
-        finally:
-            os.close(file)
-
-    return turn
-
-
-class Growthbook:
-    """The peer: three ways of using it, and the list that its callback fills.
-
-    Attributes:
-        exposures: What the callback was given in this turn.
-    """
-
-    def __init__(self) -> None:
-        """Begin with no exposure."""
-        self.exposures: list[tuple[Any, Any, Any]] = []
-
-    def track(self, experiment: Any, result: Any, user_context: Any) -> None:
-        """Keep an exposure."""
-        self.exposures.append((experiment, result, user_context))
-
-    def clear(self, _: Traffic) -> None:
-        """Start a turn without exposures."""
-        self.exposures.clear()
-
-    def check(self, todo: Traffic) -> None:
-        """Refuse a turn in which not every call was an exposure."""
-        if len(self.exposures) != len(todo.units):
-            raise RuntimeError(f"growthbook tracked {len(self.exposures)} of {len(todo.units)} exposures")
-
-    def reused(self, todo: Traffic) -> list[Any]:
-        """Take a turn with one instance whose attributes change on every call; return the values."""
-        client = growthbook.GrowthBook(features=PAYLOAD, on_experiment_viewed=self.track)
-        values = []
-        for attributes in todo.attributes:
-            client.set_attributes(attributes)
-            values.append(client.eval_feature(FEATURE).value)
-        return values
-
-    def per_request(self, todo: Traffic) -> None:
-        """Take a turn with one instance for every call, as a web request makes it."""
-        for attributes in todo.attributes:
-            client = growthbook.GrowthBook(attributes=attributes, features=PAYLOAD, on_experiment_viewed=self.track)
-            client.eval_feature(FEATURE)
-
-    def run(self, todo: Traffic) -> None:
-        """Take a turn with one instance and one experiment that is built once: its quickest way."""
-        client = growthbook.GrowthBook(on_experiment_viewed=self.track)
-        experiment = growthbook.Experiment(key=FEATURE, variations=list(ARMS), weights=[1 / 3] * 3)
-        for attributes in todo.attributes:
-            client.set_attributes(attributes)
-            client.run(experiment)
-
-
-def check_shares(who: str, values: Iterable[Any]) -> None:
-    """Refuse a contestant that does not give each arm about a third.
+def check_all(strategies: Mapping[str, Strategy], peers: Mapping[str, Peer]) -> None:
+    """Show that abloop, its limit and each peer do the experiment; 3,000 decisions for each strategy.
 
     Raises:
-        RuntimeError: It does something else than the experiment.
+        RuntimeError: One of them does something else.
     """
-    counts = Counter(values)
-    total = sum(counts.values())
-    if set(counts) != set(ARMS) or any(abs(count / total - 1 / 3) > SHARE_SLACK for count in counts.values()):
-        raise RuntimeError(f"{who} does not assign three equal arms: {dict(counts)}")
+    todo = traffic(9_999, CHECKED)
+    for turn in (assign, bare_hash):
+        check_shares(turn.__name__, [ARMS[index] for index in turn(todo)])
+    for name, strategy in strategies.items():
+        if name != THROUGH:  # checked through its provider, which makes its decisions
+            check_shares(f"abloop's {name}", decide(strategy)(traffic(9_999, CHECKED)))
+    for peer in peers.values():
+        peer.check(todo)
 
 
-def check_assignment(peer: Growthbook, strategy: Strategy) -> int:
-    """Check both sides before they are timed; return how many decisions abloop made for it."""
-    todo = traffic(9_999, 3_000)
-    check_shares("growthbook", peer.reused(todo))
-    peer.check(todo)
-    if not all(result.inExperiment and result.hashUsed for _, result, _ in peer.exposures):
-        raise RuntimeError("growthbook left users out of the experiment")
-    decided = map(strategy.get_decision, todo.ids, todo.contexts)
-    check_shares("abloop", decided)
-    return len(todo.ids)
+def by_turns(groups: list[dict[str, Contestant[Traffic]]]) -> dict[str, Contestant[Traffic]]:
+    """Return all contestants in the order of their turns: one of each group, then the next of each.
+
+    Example:
+        >>> list(by_turns([{"a": Contestant(id), "b": Contestant(id)}, {"c": Contestant(id)}]))
+        ['a', 'c', 'b']
+    """
+    longest = max(map(len, groups))
+    return {
+        name: group[name] for place in range(longest) for group in groups for name in list(group)[place : place + 1]
+    }
 
 
-def register(loop: Loop, name: str, features: Iterable[str]) -> Strategy:
-    """Return the handle of a strategy with three equal arms."""
-    blueprint = abloop.Blueprint(
-        strategy=name,
-        arms=tuple(abloop.Arm(name=arm) for arm in ARMS),
-        metrics=(abloop.Metric(name="purchase"),),
-        features=tuple(abloop.Feature(name=feature) for feature in features),
-    )
-    loop.register(blueprint, who="benchmarks", why="to be measured")
-    return loop.strategy(name)
+def race(home: Path, loop: Loop, calls: int, rounds: int) -> dict[str, Any]:
+    """Return the times of all contestants, who was left out, and how many records were written."""
+    strategies = {name: register(loop, name) for name in ("ten_features", "new_ids")}
+    strategies["no_features"] = register(loop, "no_features", ())
+    makers: dict[str, Callable[[], Peer]] = {
+        "eppo": Eppo,
+        "growthbook": Growthbook,
+        "openfeature_abloop": partial(through_abloop, loop, THROUGH),
+        "openfeature_in_memory": in_memory,
+        "statsig": Statsig,
+    }
+    peers, left_out = gather(makers)
+    try:
+        if "openfeature_abloop" in peers:
+            strategies[THROUGH] = loop.strategy(THROUGH)
+        check_all(strategies, peers)
+        *_, (_, payload) = segments(loop.spool_directory)[-1].records()
+        theirs = {name: peer.contestants() for name, peer in peers.items()}
+        last = theirs.pop("statsig", {})  # it gives memory back to the system, which slows the next turn down
+        contestants = by_turns([ours(home, strategies, payload), *theirs.values()]) | last
+        seconds = interleave(contestants, lambda number: traffic(number, calls), rounds)
+        written = records_written(loop, strategies.values())
+    finally:
+        for peer in peers.values():
+            peer.close()
+    made = len(strategies) * (CHECKED + calls * (rounds + 1))
+    return {"seconds": seconds, "left_out": left_out, "records_written": written, "calls": made}
 
 
-def records_written(loop: Loop, strategies: Iterable[Strategy]) -> int:
-    """Ship the spool and return how many decisions are in the database; refuse any that was lost."""
-    loop.spool.seal()
-    shipped = ship(loop.spool_directory, loop.journal)
-    strategies = list(strategies)
-    errors = sum(strategy.errors for strategy in strategies)
-    if errors or loop.spool.lost or shipped.refused or shipped.torn_bytes:
-        raise RuntimeError(f"{errors} calls failed, {loop.spool.lost} records lost, shipped: {shipped}")
-    kept = sum(loop.journal.backlog(strategy.name).waiting for strategy in strategies)
-    if kept != shipped.records:
-        raise RuntimeError(f"{shipped.records} records were shipped, {kept} are in the database")
-    return kept
+def versions() -> dict[str, str]:
+    """Return the version of abloop and of each package that is installed."""
+    found = {"abloop": abloop.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
@@ -234,35 +155,23 @@ def measure(quick: bool = False) -> dict[str, Any]:
     """
     calls, rounds = (200, 3) if quick else (2_000, 25)
     with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        loop = abloop.connect(f"sqlite:///{home / 'bench.db'}")
-        full, bare = register(loop, "ten_features", ATTRIBUTES), register(loop, "no_features", ())
-        fresh = register(loop, "new_ids", ATTRIBUTES)
-        peer = Growthbook()
-        made = check_assignment(peer, full)
-        *_, (_, payload) = segments(loop.spool_directory)[-1].records()
-        contestants = {
-            "get_decision": Contestant(decide(full)),
-            "growthbook_reused": Contestant(peer.reused, peer.clear, peer.check),
-            "get_decision_no_features": Contestant(decide(bare)),
-            "growthbook_per_request": Contestant(peer.per_request, peer.clear, peer.check),
-            "get_decision_new_id": Contestant(decide_new_id(fresh)),
-            "growthbook_run": Contestant(peer.run, peer.clear, peer.check),
-            "assignment": Contestant(assign),
-            "bare_hash": Contestant(bare_hash),
-            "bare_write": Contestant(bare_write(home / "bare.bin", payload)),
-        }
-        seconds = interleave(contestants, lambda number: traffic(number, calls), rounds)
-        written = records_written(loop, (full, bare, fresh))
-        loop.close()
+        loop = abloop.connect(f"sqlite:///{Path(directory) / 'bench.db'}")
+        try:
+            run = race(Path(directory), loop, calls, rounds)
+        finally:
+            loop.close()
+    seconds = run.pop("seconds")
+    memory: dict[str, Any] = {}
+    if STATUS.exists():
+        memory = measure_memory(10_000, 50_000) if quick else measure_memory(100_000, 1_000_000)
+    else:
+        run["left_out"]["memory"] = f"this system has no {STATUS}"
+    both = [(name, other) for name, other in RATIOS if name in seconds and other in seconds]
     return {
-        "ratios": {f"{name}_to_{other}": ratio(seconds, name, other).plain() for name, other in RATIOS},
+        "ratios": {f"{name}_to_{other}": ratio(seconds, name, other).plain() for name, other in both},
         "target": TARGET,
-        "records_written": written,
-        "calls": made + 3 * calls * (rounds + 1),
+        "memory": memory,
+        **run,
         "python": platform.python_version(),
-        "versions": {
-            "abloop": abloop.__version__,
-            **{name: version(name) for name in ("growthbook", "msgspec", "xxhash")},
-        },
+        "versions": versions(),
     }

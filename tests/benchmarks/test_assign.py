@@ -1,17 +1,29 @@
-"""The benchmark of assignment runs, proves its records and says what it compares; how fast is not tested."""
+"""The benchmark of assignment proves its records and its peers and says what it compares; speed is not tested."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("growthbook")
+from benchmarks.assign import RATIOS, TARGET
+from benchmarks.memory import STATUS
+from benchmarks.peers import Growthbook, gather
+from benchmarks.traffic import ARMS, check_count, check_shares, traffic
+
 ROOT = Path(__file__).parents[2]
+NEEDS = {
+    "eppo": "eppo_client",
+    "growthbook": "growthbook",
+    "openfeature_abloop": "abloop.adapters.openfeature.provider",
+    "openfeature_in_memory": "openfeature",
+    "statsig": "statsig_python_core",
+}
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,17 +41,29 @@ def assign() -> dict[str, Any]:
     return results["assign"]
 
 
-def test_says_what_it_compares(assign: dict[str, Any]) -> None:
-    assert set(assign["ratios"]) >= {
-        "get_decision_to_growthbook_reused",
-        "get_decision_to_growthbook_per_request",
-        "get_decision_no_features_to_growthbook_reused",
-        "assignment_to_bare_hash",
-        "get_decision_to_bare_write",
-    }
-    assert assign["target"] == {"get_decision_to_growthbook_reused": 0.25}
+def installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # of its parent
+        return False
+
+
+def test_leaves_out_only_what_is_not_installed_and_says_why(assign: dict[str, Any]) -> None:
+    absent = {name for name, module in NEEDS.items() if not installed(module)}
+    absent |= set() if STATUS.exists() else {"memory"}
+    assert set(assign["left_out"]) == absent
+    assert all(assign["left_out"].values())
+
+
+def test_has_every_ratio_of_what_is_not_left_out(assign: dict[str, Any]) -> None:
+    absent = tuple(assign["left_out"])
+    pairs = [pair for pair in RATIOS if not any(name.startswith(absent) for name in pair)]
+    assert set(assign["ratios"]) == {f"{one}_to_{other}" for one, other in pairs}
+    assert {"assignment_to_bare_hash", "get_decision_to_bare_write"} <= set(assign["ratios"])
+    assert set(TARGET) <= {f"{one}_to_{other}" for one, other in RATIOS}
+    assert assign["target"] == TARGET
     assert assign["python"].startswith("3.")
-    assert set(assign["versions"]) >= {"abloop", "growthbook", "xxhash"}
+    assert set(assign["versions"]) >= {"abloop", "xxhash"}
 
 
 def test_ratios_carry_their_range_and_rounds(assign: dict[str, Any]) -> None:
@@ -54,11 +78,44 @@ def test_every_call_wrote_its_record(assign: dict[str, Any]) -> None:
     assert assign["records_written"] == assign["calls"]
 
 
+@pytest.mark.skipif(not STATUS.exists(), reason="needs /proc")
+def test_memory_does_not_keep_decisions(assign: dict[str, Any]) -> None:
+    assert assign["memory"]["decisions"] >= 10_000
+    assert assign["memory"]["growth_bytes_per_decision"] < 50  # one record takes more
+
+
+def test_a_peer_that_is_not_installed_is_named() -> None:
+    def absent() -> Any:
+        raise ImportError("no acme here")
+
+    assert gather({"acme": absent}) == ({}, {"acme": "no acme here"})
+
+
+def test_refuses_who_does_not_do_the_experiment() -> None:
+    with pytest.raises(RuntimeError, match="three equal arms"):
+        check_shares("two arms", ARMS[:2] * 100)
+    with pytest.raises(RuntimeError, match="three equal arms"):
+        check_shares("unequal", [*ARMS, ARMS[0]] * 100)
+    with pytest.raises(RuntimeError, match="9 exposures of 10"):
+        check_count("forgetful", 9, 10)
+
+
+def test_refuses_a_peer_that_lost_an_exposure() -> None:
+    pytest.importorskip("growthbook")
+    peer = Growthbook()
+    todo = traffic(0, 3_000)
+    peer.check(todo)
+    peer.reused(todo)
+    peer.exposures.pop()
+    with pytest.raises(RuntimeError, match="2999 exposures of 3000"):
+        peer.counted(todo)
+
+
 def test_prints_a_table() -> None:
     done = bench("assign", "--quick")
     assert done.returncode == 0, done.stderr
-    assert "get_decision_to_growthbook_reused" in done.stdout
-    assert "0.25 or less" in done.stdout
+    assert "assignment_to_bare_hash" in done.stdout
+    assert "8 or less" in done.stdout
 
 
 def test_unknown_name_exits_with_2_and_says_the_known_ones() -> None:
