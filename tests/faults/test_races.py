@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def read_spool(loop: Loop) -> tuple[dict[str, Decision], int]:
     return written, observed
 
 
-def test_threads_and_forks_decide_while_blueprints_change(tmp_path: Path) -> None:
+def test_threads_and_forks_decide_while_blueprints_change(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Each answer is an arm of one whole version, and its record is in the database once, equal to the answer."""
     loop = Loop(f"sqlite:///{tmp_path}/abloop.db", refresh_seconds=0.05)
     loop.register(described(1))
@@ -123,6 +126,8 @@ def test_threads_and_forks_decide_while_blueprints_change(tmp_path: Path) -> Non
     assert version > 3
     shipped = offline.ship_spool(loop)
     assert (shipped.records, shipped.refused, shipped.torn_bytes) == (2 * len(answers), 0, 0)
+    record_property("decisions", len(answers))
+    record_property("versions", version)
     loop.close()
 
 
