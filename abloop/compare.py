@@ -80,6 +80,11 @@ def compare(
     given = [1 / len(versions)] * len(versions) if shares is None else [float(share) for share in shares]
     if len(given) != len(versions) or min(given) <= 0 or abs(sum(given) - 1) > 1e-9:
         raise DataError(f"compare: shares {given} for {len(versions)} versions; allowed: one each, above 0, sum 1")
+    serving = workspace.catalogue.serving(strategy)
+    if serving.phase == "paused":
+        raise DataError(
+            f"compare: strategy {strategy!r} is paused. Resume it first: abloop resume {strategy} --why TEXT"
+        )
     blueprints = [workspace.catalogue.blueprint(strategy, version)[1] for version in versions]
     units = {blueprint.unit for blueprint in blueprints}
     if len(units) > 1:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from abloop.assign.experiment import Assignment
 from abloop.blueprint.spec import DEFAULT
 from abloop.errors import DataError
 from abloop.features.read import Fetched, read_from
@@ -154,11 +155,11 @@ def screen(
         force: Name of the arm that this call asks for.
         keeps: Whether the unit keeps an arm that it was given, so that neither traffic nor layer ask again.
     """
+    if snapshot.serving.phase == "paused":
+        return "paused", 0
     arm = snapshot.forced(unit, force)
     if arm is not None:
         return "forced", arm
-    if snapshot.serving.phase == "paused":
-        return "paused", 0
     if snapshot.assignment.held_out(unit) or snapshot.screen.held_out(unit):
         return "holdout", 0
     if snapshot.target is not None and not snapshot.target.row(snapshot.all_features(features)):
@@ -197,8 +198,12 @@ def keeps(snapshot: Snapshot, store: StickyStore, context: Mapping[str, Any]) ->
     """Return the arm that the unit of a context was given first, and the shares of then; None where it has none."""
     unit = unit_text(context.get(snapshot.unit_key), snapshot.strategy, snapshot.unit_key)
     found = store.get(snapshot.strategy, unit)
-    if found is None or found[0] not in snapshot.names:
+    if found is None:
         return None
+    if found[0] not in snapshot.names:  # its arm is gone: drawn anew, free of the draw that gave it that arm
+        arm = Assignment(f"{snapshot.blueprint.salt()}:{found[0]} is gone", snapshot.weights).arm(unit)
+        store.put(snapshot.strategy, unit, snapshot.names[arm], snapshot.weights[arm])
+        return arm, snapshot.weights
     arm, propensity = snapshot.names.index(found[0]), found[1]
     return arm, tuple(propensity if index == arm else share for index, share in enumerate(snapshot.weights))
 

@@ -122,8 +122,11 @@ class Loop(Workspace):
         """
         if name not in self._strategies:
             self._strategies[name] = Strategy(self._first(name, default), self, self._sticky)
+        found = self._strategies[name]
+        if default is not None and not found.snapshot.version:
+            found.snapshot = waiting(name, default)
         self._watch()
-        return self._strategies[name]
+        return found
 
     def refresh(self) -> None:
         """Look now for something else to serve, as the background thread does.
@@ -184,7 +187,7 @@ class Loop(Workspace):
 
     def _read(self, serving: Serving, comparison: Comparison | None) -> Snapshot:
         """Read and compile what is served, and keep it on the disk for a time without the database."""
-        served = read_served(self.catalogue, serving, comparison)
+        served = read_served(self.catalogue, serving, None if serving.phase == "paused" else comparison)
         snapshot = self._compile(served)
         self._served[serving.strategy] = (serving, comparison)
         try:

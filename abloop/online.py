@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from abloop.decision import Drawn, arrange, decide, keeps, placed, randomise, unit_text
-from abloop.errors import DataError, StoreError
+from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
@@ -83,7 +83,8 @@ class Strategy:
         Args:
             decision_id: Ties later observations to this decision, e.g. `abloop.new_decision_id()`.
             application_context: The unit under the blueprint's unit key, and features.
-            force: Name of the arm to give, e.g. from the address of a test page; ignored where there is none.
+            force: Name of the arm to give, e.g. from the address of a test page; no such arm is counted as an error,
+                and no force.
             drawn: Name of the arm that the product's own assignment drew, by the shares of the blueprint: it is given
                 while the strategy randomises, and to the explore share once it personalises.
 
@@ -164,7 +165,12 @@ class Strategy:
         if snapshot.split is not None:
             snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
         if isinstance(drawn, str):
+            if drawn not in snapshot.names:
+                raise DataError(unknown("arm in drawn:", drawn, snapshot.names))
             drawn = snapshot.names.index(drawn), snapshot.weights
+        if force and not (type(force) is str and force in snapshot.names):
+            self._complain(DataError(unknown("arm in force:", force, snapshot.names)))
+            force = ""
         now = self._clock()
         if snapshot.feed is None and not snapshot.sticky:
             decision = decide(snapshot, decision_id, context, now, started, NOTHING, force, drawn)

@@ -10,10 +10,12 @@ import pytest
 import abloop
 from abloop import offline
 from abloop.cli import main
+from abloop.compare import compare
 from abloop.errors import BlueprintError, DataError
 from abloop.online import Details
 from abloop.overlap import overlap
 from abloop.rollout.pause import pause, resume
+from abloop.rollout.promote import withdraw
 from abloop.rollout.versions import rollback
 from abloop.testing import ManualClock
 from tests.loops import TTL, open_loop, two_arms
@@ -79,6 +81,7 @@ def test_a_call_can_ask_for_an_arm(tmp_path: Path) -> None:
     handle = loop.strategy("checkout")
     assert handle.get_decision("d", {"user_id": "u1"}, force="green") == "green"
     assert handle.get_details("e", {"user_id": "u2"}, force="purple").reason == "randomise"
+    assert handle.errors == 1
     assert handle.get_details("f", {"user_id": "u2"}, force=["green"]).reason == "randomise"  # type: ignore[arg-type]
     assert abloop.explain(loop, "d").reason.startswith("Unit 'u1' was given 'green' by name")
     assert abloop.explain(loop, "d").repeated
@@ -103,9 +106,51 @@ def test_pause_gives_control_and_resume_goes_back(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not paused"):
         resume(loop, "checkout", who="ada", why="again")
     pause(loop, "checkout", who="ada", why="back")
+    for change in (rollback, compare):
+        with pytest.raises(DataError, match=r"is paused.*abloop resume checkout"):
+            change(loop, "checkout", *([1] if change is rollback else [[1, 2]]), who="ada", why="x")  # type: ignore[operator]
+    with pytest.raises(DataError, match="is paused: back"):
+        withdraw(loop, loop.catalogue.serving("checkout"), who="ada", why="x")
+    resume(loop, "checkout", who="ada", why="go on")
     rollback(loop, "checkout", 1, who="ada", why="the model again")
     loop.refresh()
     assert [detail.value for detail in details(loop, a=1, b=1, c=1, d=1)] == served
+    loop.close()
+
+
+def test_a_pause_outranks_comparisons_and_forced_arms(tmp_path: Path) -> None:
+    """While it is paused, no comparison decides and no forced arm is given; resumed, both are back."""
+    loop = open_loop(tmp_path)
+    force = {"force": {"u1": "green"}}
+    loop.register(two_arms(experiment=force))
+    loop.register(two_arms(default="x", experiment=force))
+    loop.strategy("checkout")
+    compare(loop, "checkout", [1, 2], who="ada", why="which")
+    loop.refresh()
+    assert reasons(details(loop)) == {"randomise": len(UNITS) - 1, "forced": 1}
+    pause(loop, "checkout", who="ada", why="bug")
+    loop.refresh()
+    assert {(d.reason, d.value) for d in details(loop, x=1.0)} == {("paused", "blue")}
+    assert loop.strategy("checkout").get_decision("f", {"user_id": "u2"}, force="green") == "blue"
+    resume(loop, "checkout", who="ada", why="fixed")
+    loop.refresh()
+    assert {d.version for d in details(loop, x=1.0, y=1.0)} == {1, 2}
+    loop.close()
+
+
+def test_units_whose_sticky_arm_is_gone_are_drawn_anew(tmp_path: Path) -> None:
+    """They fall on the arms that are left by their shares (six standard errors), and are logged with them."""
+    loop = open_loop(tmp_path)
+    loop.register(two_arms(experiment={"sticky": True}))
+    first = details(loop)
+    arms = [{"name": "blue", "weight": 0.1}, {"name": "red", "weight": 0.9}]
+    loop.register(two_arms(arms=arms, experiment={"sticky": True}))
+    later = details(loop, x=1.0)
+    moved = [now for before, now in zip(first, later, strict=True) if before.arm == "green"]
+    assert all(now.arm == "blue" for before, now in zip(first, later, strict=True) if before.arm == "blue")
+    assert abs(sum(now.arm == "red" for now in moved) / len(moved) - 0.9) < 0.06
+    assert {(now.arm, now.propensity) for now in moved} == {("blue", 0.1), ("red", 0.9)}
+    assert [now.arm for now in details(loop, y=1.0, z=1.0)] == [now.arm for now in later]
     loop.close()
 
 

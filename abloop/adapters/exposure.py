@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from abloop.blueprint.randomisation import Hash
 from abloop.decision import unit_text
-from abloop.errors import DataError, StoreError, UnknownNameError
+from abloop.errors import DataError, StoreError, UnknownNameError, listed, unknown
 from abloop.faults import Faults
 from abloop.loop import Loop
 from abloop.online import Strategy
@@ -23,6 +24,7 @@ METRIC = "conversion"
 RETRY_SECONDS = 30.0
 MOST_STRATEGIES = 1_000
 _open: dict[str, Loop] = {}
+_counts: weakref.WeakKeyDictionary[Loop, Faults] = weakref.WeakKeyDictionary()  # a client may be made anew a request
 _opening = threading.Lock()
 
 
@@ -69,14 +71,14 @@ class Exposures:
     def __init__(self, loop: Loop | str | None, *, drawn_by: Hash = "given") -> None:
         """Open nothing that is open."""
         self.loop = None if loop is None else open_loop(loop)
-        self._faults = Faults()
+        self._faults = Faults() if self.loop is None else _counts.setdefault(self.loop, Faults())
         self._hash = drawn_by
         self._strategies: dict[str, Strategy] = {}
         self._refused: dict[str, float] = {}
 
     @property
     def errors(self) -> int:
-        """Exposures that could not be recorded."""
+        """Exposures and events of this loop's faces that could not be recorded."""
         return self._faults.count
 
     def place(
@@ -110,7 +112,10 @@ class Exposures:
             snapshot = handle.snapshot
             names = list(arms)
             if set(names) != set(snapshot.names):
-                raise DataError(f"strategy {strategy!r} has arms {snapshot.names}, the exposure {tuple(names)}")
+                raise DataError(
+                    f"strategy {strategy!r} has arms {listed(snapshot.names)}, the exposure {listed(names)}; name the "
+                    "arms of the blueprint like those, and give them a value each"
+                )
             ours = tuple(shares[names.index(name)] for name in snapshot.names)
             key = unit_text(unit, strategy, unit_key)
             features = {**context, snapshot.unit_key: key}
@@ -134,16 +139,25 @@ class Exposures:
         """
         if self.loop is None:
             return
+        heard: set[str] = set()
+        others: dict[str, str] = {}
         for name in strategies:
             try:
                 handle = self._strategies.get(name) or self.loop.strategy(name)
                 snapshot = handle.snapshot
                 known = {metric: value for metric, value in observations.items() if metric in snapshot.metrics}
+                for metric in observations:
+                    if metric not in known and metric not in heard:
+                        others[metric] = unknown(f"metric of strategy {name!r}:", metric, snapshot.metrics)
+                heard |= set(known)
                 if known:
                     key = unit_text(unit, name, snapshot.unit_key)
                     handle.log_observations(exposure_id(snapshot, key), known)
             except Exception as error:  # law 1
-                self._faults.note("an exposure was not recorded", error)
+                self._faults.note("an event was not recorded", error)
+        for metric, said in others.items():
+            if metric not in heard:
+                self._faults.note("an event was not recorded", DataError(f"{said}. Add it to the blueprint"))
 
     def _strategy(self, name: str, arms: Sequence[str], shares: Sequence[float], unit_key: str) -> Strategy | None:
         """Return the handle of a strategy, registered if it is not; None while that fails."""

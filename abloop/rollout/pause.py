@@ -28,6 +28,20 @@ def pause(workspace: Workspace, strategy: str, *, who: str, why: str) -> Serving
     return workspace.catalogue.serve(Serving(strategy, serving.version, "paused", "", workspace.clock(), who, why))
 
 
+def refuse_paused(serving: Serving) -> None:
+    """Refuse a change that would end a pause without saying so.
+
+    Raises:
+        DataError: The strategy is paused.
+    """
+    if serving.phase == "paused":
+        name = serving.strategy
+        raise DataError(
+            f"strategy {name!r} is paused: {serving.why or 'no reason given'}. Resume it first: "
+            f"abloop resume {name} --why TEXT"
+        )
+
+
 def resume(workspace: Workspace, strategy: str, *, who: str, why: str) -> Serving:
     """Serve a paused strategy again, in the phase and with the release that its version had.
 

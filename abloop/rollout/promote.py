@@ -5,6 +5,7 @@ from __future__ import annotations
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack
 from abloop.records import Phase
+from abloop.rollout.pause import refuse_paused
 from abloop.store.catalogue import Serving
 from abloop.store.workspace import Workspace
 
@@ -42,7 +43,11 @@ def withdraw(workspace: Workspace, serving: Serving, *, who: str, why: str) -> S
 
     Returns:
         What is served from now on.
+
+    Raises:
+        DataError: The strategy is paused.
     """
+    refuse_paused(serving)
     _, blueprint = workspace.catalogue.blueprint(serving.strategy, serving.version)
     phase: Phase = "randomise" if blueprint.is_choice else "default"
     return workspace.catalogue.serve(Serving(serving.strategy, serving.version, phase, "", workspace.clock(), who, why))

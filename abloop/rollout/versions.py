@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from abloop.blueprint.diff import Change, diff
+from abloop.rollout.pause import refuse_paused
 from abloop.store.catalogue import Serving
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def rollback(workspace: Workspace, strategy: str, version: int, *, who: str, why
 
     Raises:
         UnknownNameError: There is no such strategy or version.
+        DataError: The strategy is paused.
     """
+    refuse_paused(workspace.catalogue.serving(strategy))
     workspace.catalogue.blueprint(strategy, version)
     last = workspace.catalogue.last_serving(strategy, version)
     again = Serving(strategy, version, last.phase, last.release, workspace.clock(), who, why)

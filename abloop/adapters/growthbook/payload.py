@@ -109,6 +109,19 @@ class _Importer:
                 self.skip(where, "a bandit, whose weights change, is no experiment; it stays in GrowthBook")
             elif rule.force is None and rule.variations is not None:
                 self._rule(key, number, rule, flag.rules[:number])
+                self._outside(where, str(rule.key or key), rule, flag.defaultValue)
+        if flag.rules and all(rule.variations is None and not rule.unreadable for rule in flag.rules):
+            self.skip(f"feature {key!r:.80}", "its rules give values without an experiment; they stay in GrowthBook")
+
+    def _outside(self, where: str, name: str, rule: FeatureRule, default: Any) -> None:
+        """Note where those who are not in an experiment got another value than control's."""
+        blueprint = self.found.get(name)
+        if blueprint is None or not rule.variations or rule.variations[0] == default:
+            return
+        trial = blueprint.experiment
+        if trial.traffic < 1.0 or trial.target or trial.layer:
+            control = blueprint.ordered_arms()[0].name
+            self.skip(where, f"who is not in gets {control!r} now, not the feature's defaultValue {default!r:.80}")
 
     def _rule(self, key: str, number: int, rule: FeatureRule, before: Sequence[FeatureRule]) -> None:
         """Turn the experiment of a rule."""

@@ -36,7 +36,7 @@ def test_an_experiment_is_a_blueprint() -> None:
     rule = TWO | {"seed": "s", "hashVersion": 2, "coverage": 0.6, "weights": [0.3, 0.7], "namespace": ["ns", 0.1, 0.5]}
     rule |= {"hashAttribute": "device", "meta": [{"key": "b"}, {"key": "g"}], "condition": {"visits": {"$gt": 3}}}
     found = turned(rule, features=[Feature("age"), "spend"])
-    assert found.skipped == ()
+    assert all("who is not in gets" in sentence for sentence in found.skipped)
     (blueprint,) = found.blueprints
     trial = blueprint.experiment
     assert (blueprint.strategy, blueprint.unit) == ("exp", "device")
@@ -60,7 +60,7 @@ def test_units_keep_their_arms(seed: int) -> None:
         rule["ranges"] = [list(part) for part in ranges]
     tester = {"force": "green", "condition": {"id": {"$in": ["u1", "u2"]}}}
     found = turned(tester, rule)
-    assert found.skipped == ()
+    assert all("who is not in gets" in sentence for sentence in found.skipped)
     snapshot = Snapshot(Serving("exp", 1, "randomise"), found.blueprints[0])
     for number in range(300):
         unit = f"u{number}"
