@@ -76,16 +76,18 @@ def test_a_thread_with_a_small_stack_survives() -> None:
     code = """
 import threading
 from tests.policy.hostile import HAND, made, refused
-tried = []
+tried, texts = [], [*HAND, *made()]
 threading.stack_size(262_144)
-thread = threading.Thread(target=lambda: tried.extend(refused(text, frame=False) for text in [*HAND, *made()]))
+thread = threading.Thread(target=lambda: tried.extend(refused(text, frame=False) for text in texts))
 thread.start()
 thread.join()
-print(len(tried))
+print(len(tried) - len(texts), len(texts))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == len(HAND) + sum(1 for _ in made())
+    left, texts = map(int, done.stdout.split())
+    assert left == 0
+    assert texts > len(HAND) + 400
 
 
 def test_what_is_generated_does_no_harm() -> None:

@@ -55,7 +55,7 @@ def blueprints(
 
     Example:
         >>> rule = {"key": "exp", "variations": ["blue", "green"], "coverage": 0.5, "condition": {"country": "FI"}}
-        >>> found = blueprints({"features": {"button": {"rules": [rule]}}}, metrics=["purchase"])
+        >>> found = blueprints({"b": {"defaultValue": "blue", "rules": [rule]}}, metrics=["purchase"])
         >>> found.blueprints[0].experiment.target, found.blueprints[0].experiment.traffic, found.skipped
         ("country == 'FI'", 0.5, ())
     """

@@ -85,7 +85,7 @@ class Evaluator:
         snapshot = flag.snapshot
         if not unit:
             unit = read_unit(attributes.get(snapshot.unit_key))
-        if flag.paused and unit not in snapshot.screen.force:
+        if flag.paused:
             paused = Details(None, "", 1.0, "paused", "", snapshot.version)
             return FlagResolutionDetails(
                 default, reason=Reason.DISABLED, flag_metadata=self._metadata(flag_key, paused)
