@@ -121,7 +121,7 @@ def read_comparison(workspace: Workspace, strategy: str) -> VersionsReadout:
     names = [f"v{entry.version}" for entry in last.entries]
     wanted = {entry.version for entry in last.entries}
     running = workspace.comparisons.current().get(strategy) == last
-    listed = [file for file in workspace.journal.files(strategy) if file.version in wanted]
+    listed = [file for file in workspace.manifest.files(strategy) if file.version in wanted]
     _, blueprint = workspace.catalogue.blueprint(strategy, last.entries[0].version)
     if not listed:
         return VersionsReadout(strategy, last.at, running, dict.fromkeys(names, 0), 1.0, ())

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from xxhash import xxh3_64_digest
+
 from abloop.records import Decision, Observation, Row
 
 
@@ -40,6 +42,20 @@ class Label:
         return max(observations, key=lambda observation: (observation.time, observation.key, observation.value)).value
 
 
+def observation_hash(name: str, key: str) -> bytes:
+    """Return what a row keeps of an observation, so that it never counts there again: 8 bytes.
+
+    Args:
+        name: The metric.
+        key: The observation's idempotency key.
+
+    Example:
+        >>> observation_hash("bought", "k1") == observation_hash("bought", "k2")
+        False
+    """
+    return xxh3_64_digest(f"{name}/{key}".encode())
+
+
 def join(
     decisions: Iterable[Decision], observations: Iterable[Observation], labels: Sequence[Label], ttl: float
 ) -> list[Row]:
@@ -47,7 +63,7 @@ def join(
 
     Args:
         decisions: Decisions whose TTL has ended.
-        observations: Theirs, in any order; those of other decisions, of metrics without a label and from
+        observations: Theirs, in any order, each once; those of other decisions, of metrics without a label and from
             after the TTL are left out.
         labels: The labels of the blueprint.
         ttl: Seconds after a decision in which observations count.
@@ -60,20 +76,38 @@ def join(
         >>> join([d], [Observation("d1", "s", 5.0, "bought", 1.0)], [Label("bought")], ttl=10.0)[0].labels
         {'bought': 1.0}
     """
-    found: dict[str, dict[str, list[Observation]]] = defaultdict(lambda: defaultdict(list))
+    by_name = {label.name: label for label in labels}
+    defaults: dict[str, float | None] = {label.name: label.default for label in labels}
+    found: dict[str, list[Observation]] = defaultdict(list)
     for observation in observations:
-        found[observation.decision_id][observation.name].append(observation)
-    nothing: dict[str, list[Observation]] = {}
+        if observation.name in by_name:
+            found[observation.decision_id].append(observation)
     rows = []
     for decision in sorted(decisions, key=lambda decision: (decision.time, decision.decision_id)):
         end = decision.time + ttl
-        values: dict[str, float | None] = {}
-        observed = set()
-        own = found.get(decision.decision_id, nothing)
-        for label in labels:
-            in_time = [observation for observation in own.get(label.name, ()) if observation.time <= end]
-            values[label.name] = label.value(in_time)
-            if in_time:
-                observed.add(label.name)
-        rows.append(Row(decision, values, frozenset(observed)))
+        own = [seen for seen in found.get(decision.decision_id, ()) if seen.time <= end]
+        if not own:
+            rows.append(Row(decision, defaults, {}))
+            continue
+        each: dict[str, list[Observation]] = {}
+        for seen in own:
+            each.setdefault(seen.name, []).append(seen)
+        values = defaults | {name: by_name[name].value(seen) for name, seen in each.items()}
+        observed = {name: (len(seen), max(one.time for one in seen)) for name, seen in each.items()}
+        keys = sorted(observation_hash(seen.name, seen.key) for seen in own)
+        rows.append(Row(decision, values, observed, b"".join(keys)))
     return rows
+
+
+def left_over(rows: Iterable[Row], observations: Sequence[Observation]) -> list[Observation]:
+    """Return the observations that are in none of the rows.
+
+    Args:
+        rows: From `join`.
+        observations: What it was given.
+    """
+    used = {row.decision.decision_id: row.keys for row in rows}
+    if sum(map(len, used.values())) == 8 * len(observations):
+        return []
+    parts = {(name, keys[at : at + 8]) for name, keys in used.items() for at in range(0, len(keys), 8)}
+    return [seen for seen in observations if (seen.decision_id, observation_hash(seen.name, seen.key)) not in parts]

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from abloop import join as joining
+from abloop.blueprint import Blueprint
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.gate import judge
@@ -21,7 +22,7 @@ from abloop.readout import SRM_ALARM, Readout, readout
 from abloop.rollout.promote import promote
 from abloop.store import parquet
 from abloop.store.catalogue import Serving
-from abloop.store.journal import TableFile
+from abloop.store.manifest import TableFile
 from abloop.store.ship import Shipped, ship
 from abloop.store.workspace import Workspace
 from abloop.train.fit import constant_release, cross_fit, fit_release
@@ -31,7 +32,7 @@ from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable, load_table
 
 __all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "switch"]
-FILE_ROWS = 100_000
+FILE_ROWS = 50_000
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -133,23 +134,37 @@ def join_rows(workspace: Workspace, strategy: str) -> int:
         UnknownNameError: There is no such strategy.
         StoreError: Database or table cannot be written.
     """
-    journal, rows = workspace.journal, 0
     workspace.catalogue.serving(strategy)
-    for version in journal.versions_waiting(strategy):
-        _, blueprint = workspace.catalogue.blueprint(strategy, version)
-        ttl = blueprint.lifecycle.ttl
-        labels = [joining.Label(metric.name, metric.combine, metric.default) for metric in blueprint.metrics]
-        while True:
-            decisions, found = journal.due(strategy, version, workspace.clock() - ttl, FILE_ROWS)
-            if not decisions:
-                break
-            joined = joining.join(decisions, [observation for _, observation in found], labels, ttl)
-            name = parquet.write(parquet.to_table(joined, blueprint), workspace.table_directory, strategy, version)
-            observed = {label.name: sum(label.name in row.observed for row in joined) for label in labels}
-            file = TableFile(name, strategy, version, len(joined), observed, workspace.clock())
-            journal.commit(file, [row.decision.decision_id for row in joined], [record for record, _ in found])
+    return sum(
+        _join_version(workspace, *workspace.catalogue.blueprint(strategy, version))
+        for version in workspace.journal.versions_waiting(strategy)
+    )
+
+
+def _join_version(workspace: Workspace, version: int, blueprint: Blueprint) -> int:
+    """Join the decisions of a version whose TTL has ended, and return how many rows that made."""
+    ttl, rows = blueprint.lifecycle.ttl, 0
+    here = [metric for metric in blueprint.metrics if not metric.window]
+    labels = [joining.Label(metric.name, metric.combine, metric.default) for metric in here]
+    before = workspace.clock() - ttl
+    while True:
+        due = workspace.journal.due(blueprint.strategy, version, before, FILE_ROWS)
+        if not due.decisions:
+            return rows
+        joined = joining.join(due.decisions, due.observations, labels, ttl)
+        table = parquet.to_table(joined, blueprint, due.bodies)
+        file = TableFile(
+            parquet.write(table, workspace.table_directory, blueprint.strategy, version),
+            blueprint.strategy,
+            version,
+            len(joined),
+            {metric.name: sum(metric.name in row.observed for row in joined) for metric in here},
+            workspace.clock(),
+            joined[0].decision.time,
+            joined[-1].decision.time,
+        )
+        if workspace.journal.complete(file, due, joining.left_over(joined, due.observations)):
             rows += len(joined)
-    return rows
 
 
 def gate(

@@ -17,6 +17,7 @@ import msgspec
 from abloop.decision import Drawn, arrange, decide, keeps, placed, randomise, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
+from abloop.ids import new_key
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
 from abloop.store.sticky import StickyStore
@@ -259,7 +260,7 @@ class Strategy:
                         f"strategy {strategy!r}: observation {name!r} = {value!r:.80} for {decision_id!r:.80}; "
                         f"allowed: finite numbers under {', '.join(sorted(known))}"
                     )
-                self._append(encode(Observation(decision_id, strategy, now, name, number, key)))
+                self._append(encode(Observation(decision_id, strategy, now, name, number, key or new_key())))
                 for feed in snapshot.feeds:
                     feed.observed(decision_id, name, number, now, self._spool.where())
         except Exception as error:  # law 1: product code never sees an exception

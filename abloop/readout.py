@@ -115,7 +115,7 @@ def readout(workspace: Workspace, strategy: str) -> Readout:
 
     serving = workspace.catalogue.serving(strategy)
     version, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
-    listed = [file for file in workspace.journal.files(strategy) if file.version == version]
+    listed = [file for file in workspace.manifest.files(strategy) if file.version == version]
     waiting = workspace.journal.backlog(strategy).waiting
     rows = sum(file.rows for file in listed)
     names = [arm.name for arm in blueprint.ordered_arms()]

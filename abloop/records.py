@@ -82,6 +82,7 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False)
         name: The metric.
         value: Its value.
         key: Idempotency key: two observations with one key count once; empty for none.
+        unit: Where it is of a unit and of no decision: the unit; empty otherwise.
     """
 
     decision_id: str
@@ -90,6 +91,23 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False)
     name: str
     value: float
     key: str = ""
+    unit: str = ""
+
+
+class Loss(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """What a process could not write, written once it could again.
+
+    Attributes:
+        time: Seconds since 1970, UTC, when it was noted.
+        decisions: Decisions that were made and not kept.
+        observations: Observations that were not kept.
+        reason: Why the last one was not.
+    """
+
+    time: float
+    decisions: int
+    observations: int
+    reason: str
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -98,12 +116,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         decision: The decision.
         labels: Metric name to value; None where it is missing.
-        observed: The labels that were observed; the others hold their default.
+        observed: Of each label that was observed: how often, and when last; the others hold their default.
+        keys: Hashes of the observations that made the labels, in order, 8 bytes each: none counts again.
     """
 
     decision: Decision
     labels: dict[str, float | None]
-    observed: frozenset[str]
+    observed: dict[str, tuple[int, float]]
+    keys: bytes = b""
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -125,10 +145,10 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     width: int = 1
 
 
-Record = Decision | Observation
+Record = Decision | Observation | Loss
 
 encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Decision | Observation)
+_decoder = msgspec.msgpack.Decoder(Decision | Observation | Loss)
 
 
 def decode(payload: bytes | memoryview) -> Record:

@@ -32,7 +32,7 @@ def strategies() -> str:
     workspace = source.workspace()
     cards = []
     for name, serving in workspace.catalogue.servings().items():
-        rows = sum(file.rows for file in workspace.journal.files(name) if file.version == serving.version)
+        rows = sum(file.rows for file in workspace.manifest.files(name) if file.version == serving.version)
         waiting = workspace.journal.backlog(name).waiting
         judged = workspace.catalogue.verdicts(name)
         cards.append(present.card(serving, rows, waiting, judged[0] if judged else None, now))

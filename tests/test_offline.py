@@ -147,7 +147,7 @@ def test_joining_is_restartable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.journal, "commit", die)
+        patch.setattr(loop.journal, "complete", die)
         with pytest.raises(KeyboardInterrupt):
             offline.join_rows(loop, "checkout")
     assert readout(loop, "checkout").rows == 0

@@ -49,6 +49,11 @@ class Metric(_Spec, frozen=True):
         value: Worth of one unit of the metric, in the unit of value.
         default: Value of a decision for which nothing was logged by the end of the TTL; None keeps it missing.
         combine: How several observations of one decision become one: `last`, `sum` or `max`.
+        window: Seconds after a decision in which outcomes count, where that is longer than the TTL, e.g. `28d`: the
+            row is there once the TTL has ended, this metric of it once the window has.
+        by: `decision`, or `unit`: outcomes are logged of the unit and count for each of its decisions before.
+        source: Where outcomes are read from: a name given to `abloop.connect(sources=...)`, or a database URL.
+        query: SQL that selects `unit`, `time` and `value` of outcomes there between `:start` and `:end`.
     """
 
     name: str
@@ -56,6 +61,10 @@ class Metric(_Spec, frozen=True):
     value: float = 1.0
     default: float | None = 0.0
     combine: Combine = "last"
+    window: Seconds = 0.0
+    by: Literal["decision", "unit"] = "decision"
+    source: str = ""
+    query: str = ""
 
 
 class Field(_Spec, frozen=True):
@@ -161,12 +170,14 @@ class Lifecycle(_Spec, frozen=True):
         switch: `auto` serves what the gate proves, `manual` waits for a person.
         alpha: Error rate of a wrong switch, in (0, 0.5).
         refit: Share of fresh rows from which models are fitted and the gate is asked again, in [0, 10].
+        retention: Seconds after which rows and all that is kept of a decision go; 0 keeps them.
     """
 
     ttl: Seconds = 86_400.0
     switch: Literal["auto", "manual"] = "auto"
     alpha: float = 0.05
     refit: float = 0.2
+    retention: Seconds = 0.0
 
 
 class Blueprint(_Spec, frozen=True):
@@ -186,7 +197,8 @@ class Blueprint(_Spec, frozen=True):
         policy: How predictions become a decision.
         experiment: How units are randomised.
         model: What learns.
-        lifecycle: When rows are complete and when the strategy switches.
+        lifecycle: When rows are complete, when the strategy switches and how long its rows are kept.
+        pseudonymise: Of what a keyed hash is written instead: the unit's key, categorical features.
 
     Example:
         >>> Blueprint(strategy="checkout", arms=(Arm(name="a"), Arm(name="b")), metrics=(Metric(name="bought"),)).unit
@@ -207,6 +219,7 @@ class Blueprint(_Spec, frozen=True):
     experiment: Experiment = Experiment()
     model: Model = Model()
     lifecycle: Lifecycle = Lifecycle()
+    pseudonymise: tuple[str, ...] = ()
 
     @property
     def is_choice(self) -> bool:

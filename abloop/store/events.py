@@ -16,10 +16,9 @@ from sqlalchemy.engine import Connection
 
 from abloop.features.tally import KEPT, RESOLUTIONS, Tallied, bucket_of
 from abloop.records import Decision
+from abloop.store.bulk import Values, among
 from abloop.store.sql import Database
 from abloop.store.tables import decisions, metadata, observations
-
-CHUNK = 400  # names in one query
 
 entities = sa.Table(
     "abloop_entities",
@@ -55,7 +54,7 @@ def no_keys(strategy: str, version: int) -> tuple[str, ...]:
     return ()
 
 
-def new_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def new_events(connection: Connection, rows: Sequence[Values]) -> list[dict[str, Any]]:
     """Return the observations that are to be tallied: not there yet, each once, and not of a joined decision.
 
     Observations of a joined decision came after its TTL; one that was sent again with its key would not be
@@ -63,26 +62,25 @@ def new_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[d
 
     Args:
         connection: Inside the transaction that will insert them.
-        rows: Rows of the table of observations.
+        rows: Strategy, decision id, name, key, time and value of each.
     """
-    unique = {(row["strategy"], row["record"]): row for row in reversed(rows)}
-    known: set[tuple[str, str]] = set()
-    late: set[tuple[str, str]] = set()
-    for strategy, names in _by_strategy(unique):
-        query = sa.select(observations.c.record).where(observations.c.strategy == strategy)
-        for part in _chunks(names):
-            known |= {
-                (strategy, name) for name in connection.execute(query.where(observations.c.record.in_(part))).scalars()
-            }
-    for strategy, names in _by_strategy((row["strategy"], row["decision_id"]) for row in unique.values()):
-        query = sa.select(decisions.c.decision_id).where(decisions.c.strategy == strategy, decisions.c.body.is_(None))
-        for part in _chunks(names):
-            late |= {
-                (strategy, name)
-                for name in connection.execute(query.where(decisions.c.decision_id.in_(part))).scalars()
-            }
+    unique = {row[:4]: row for row in reversed(rows)}
+    known: set[Values] = set()
+    after: set[tuple[str, str]] = set()
+    seen = observations.c
+    for strategy, names in _by_strategy((row[0], row[1]) for row in rows):
+        mine = (seen.strategy == strategy, among(connection, seen.decision_id, names))
+        known |= {
+            (strategy, *row)
+            for row in connection.execute(sa.select(seen.decision_id, seen.name, seen.key).where(*mine))
+        }
+        joined = sa.select(decisions.c.decision_id).where(decisions.c.strategy == strategy, decisions.c.body.is_(None))
+        joined = joined.where(among(connection, decisions.c.decision_id, names))
+        after |= {(strategy, name) for name in connection.execute(joined).scalars()}
     return [
-        row for name, row in unique.items() if name not in known and (row["strategy"], row["decision_id"]) not in late
+        dict(zip(("strategy", "decision_id", "name", "key", "at", "value"), row, strict=True))
+        for key, row in unique.items()
+        if key not in known and row[:2] not in after
     ]
 
 
@@ -118,11 +116,10 @@ def tally(
     for row in rows:
         owners[row["strategy"], row["decision_id"]].append((row["key"], row["entity"]))
     for strategy, names in _by_strategy(owners):
-        query = sa.select(observations).where(observations.c.strategy == strategy)
-        for part in _chunks(names):
-            for seen in connection.execute(query.where(observations.c.decision_id.in_(part))).mappings():
-                for key, entity in owners[strategy, seen["decision_id"]]:
-                    _add(sums, strategy, key, entity, dict(seen))
+        theirs = (observations.c.strategy == strategy, among(connection, observations.c.decision_id, names))
+        for seen in connection.execute(sa.select(observations).where(*theirs)).mappings():
+            for key, entity in owners[strategy, seen["decision_id"]]:
+                _add(sums, strategy, key, entity, dict(seen))
     _upsert(connection, database, sums)
 
 
@@ -143,21 +140,15 @@ def _by_strategy(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[s
         yield strategy, list(each)
 
 
-def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), CHUNK):
-        yield names[start : start + CHUNK]
-
-
 def _entities_of(
     connection: Connection, names: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """Return key and entity of what each decision was about."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for strategy, each in _by_strategy(names):
-        query = sa.select(entities).where(entities.c.strategy == strategy)
-        for part in _chunks(each):
-            for row in connection.execute(query.where(entities.c.decision_id.in_(part))):
-                found[strategy, row.decision_id].append((row.key, row.entity))
+        mine = (entities.c.strategy == strategy, among(connection, entities.c.decision_id, each))
+        for row in connection.execute(sa.select(entities).where(*mine)):
+            found[strategy, row.decision_id].append((row.key, row.entity))
     return found
 
 
@@ -165,12 +156,10 @@ def _decided(connection: Connection, names: Iterable[tuple[str, str]]) -> set[tu
     """Return the decisions that were there before."""
     found: set[tuple[str, str]] = set()
     for strategy, each in _by_strategy(names):
-        query = sa.select(decisions.c.decision_id).where(decisions.c.strategy == strategy)
-        for part in _chunks(each):
-            found |= {
-                (strategy, name)
-                for name in connection.execute(query.where(decisions.c.decision_id.in_(part))).scalars()
-            }
+        mine = (decisions.c.strategy == strategy, among(connection, decisions.c.decision_id, each))
+        found |= {
+            (strategy, name) for name in connection.execute(sa.select(decisions.c.decision_id).where(*mine)).scalars()
+        }
     return found
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from abloop.errors import DataError, UnknownNameError, listed
 from abloop.records import Decision, Record, decode
 from abloop.store.journal import Journal
+from abloop.store.manifest import Manifest
 from abloop.store.parquet import find_record, paths
 from abloop.store.spool import segments
 from abloop.store.sql import Database
@@ -16,13 +17,20 @@ from abloop.store.tables import decisions
 
 
 def find_decision(
-    database: Database, journal: Journal, spool: Path, tables: Path, decision_id: str, strategy: str = ""
+    database: Database,
+    journal: Journal,
+    manifest: Manifest,
+    spool: Path,
+    tables: Path,
+    decision_id: str,
+    strategy: str = "",
 ) -> Decision:
     """Return the record of a decision.
 
     Args:
         database: Where shipped decisions are.
-        journal: Knows what was shipped, and the files of the training tables.
+        journal: Knows what was shipped.
+        manifest: Knows the files of the training tables.
         spool: Directory of the spool.
         tables: Directory of the training tables.
         decision_id: Its id.
@@ -45,7 +53,7 @@ def find_decision(
     ((name, record),) = found.items()
     if record is None:
         (version,) = [row.version for row in rows if row.strategy == name]
-        files = [file.name for file in journal.files(name) if file.version == version]
+        files = [file.name for file in manifest.files(name) if file.version == version]
         record = find_record(paths(tables, files), decision_id)
     if not isinstance(record, Decision):
         raise UnknownNameError(

@@ -6,37 +6,59 @@ a file of the training table counts once the transaction that lists it has marke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from xxhash import xxh3_64_intdigest
 
 from abloop.errors import StoreError
-from abloop.records import Decision, Observation, decode, encode
+from abloop.records import Decision, Loss, Observation, Record, decode, encode
+from abloop.store.bulk import Values, among, insert_many
+from abloop.store.counts import count
+from abloop.store.dead import Dead, bury
 from abloop.store.events import Keys, new_events, no_keys, purge, tally
+from abloop.store.manifest import TableFile, add_files
 from abloop.store.sql import Database
-from abloop.store.tables import decisions, files, observations, segments
+from abloop.store.tables import decisions, late, observations, segments
+
+DECISION = ("strategy", "decision_id", "version", "at", "digest", "body")
+OBSERVATION = ("strategy", "decision_id", "name", "key", "at", "value")
+LATE = ("strategy", "decision_id", "unit", "name", "key", "at", "value")
+UNKNOWN = 0  # digest of what was kept before there were any
+AGAIN = "the same decision id came again with different content; the first counts"
+
+Counted = tuple[str, str]
 
 
-class TableFile(msgspec.Struct, frozen=True):
-    """One file of a training table, as the manifest lists it.
+class Shipment(msgspec.Struct, frozen=True, gc=False):
+    """One record of a segment on its way into the database.
 
     Attributes:
-        name: File name inside the table's directory.
-        strategy: Its strategy.
-        version: Blueprint version of all its rows.
-        rows: Number of rows.
-        observed: Metric name to rows on which it was observed.
-        at: When it was listed, in seconds since 1970.
+        offset: Where it ends in the segment.
+        payload: Its bytes.
+        record: What they say.
     """
 
-    name: str
-    strategy: str
-    version: int
-    rows: int
-    observed: dict[str, int]
-    at: float
+    offset: int
+    payload: bytes
+    record: Record
+
+
+class Due(msgspec.Struct, frozen=True):
+    """Decisions whose TTL has ended.
+
+    Attributes:
+        decisions: The decisions, oldest first.
+        bodies: Decision id to the decision as it was logged.
+        observations: All there is of theirs.
+    """
+
+    decisions: list[Decision]
+    bodies: dict[str, bytes]
+    observations: list[Observation]
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -54,7 +76,7 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """Decisions, observations and the manifest of the training tables.
+    """Decisions and observations on their way to the training tables.
 
     Args:
         database: Where they are.
@@ -67,56 +89,63 @@ class Journal:
     def shipped(self, segment: str) -> int:
         """Return the offset up to which a segment was shipped; 0 for a new one."""
         with self._database.reading() as connection:
-            return int(
-                connection.execute(sa.select(segments.c.shipped).where(segments.c.name == segment)).scalar() or 0
-            )
+            found = connection.execute(sa.select(segments.c.shipped).where(segments.c.name == segment)).scalar()
+        return int(found or 0)
 
     def ship(
-        self, segment: str, records: Sequence[tuple[int, Decision | Observation]], end: int, keys: Keys = no_keys
-    ) -> None:
+        self,
+        segment: str,
+        records: Sequence[Shipment],
+        part: tuple[int, int],
+        keys: Keys = no_keys,
+        refused: Sequence[Dead] = (),
+        torn: int = 0,
+    ) -> bool:
         """Keep records of a segment and, in the same transaction, their tallies and that they were shipped.
 
         Args:
             segment: Its name.
-            records: Offset and record.
-            end: Offset up to which the segment is now shipped.
+            records: The records, in any order.
+            part: Offsets from which and up to which the segment is shipped by this.
             keys: Context keys that are tallied of a strategy and version; version 0 asks for all versions.
+            refused: Records that go to the dead letters.
+            torn: Bytes at the segment's end that are no whole record.
+
+        Returns:
+            Whether they were kept; False where another worker has shipped this part.
         """
-        new_decisions = [
-            {
-                "strategy": r.strategy,
-                "decision_id": r.decision_id,
-                "version": r.version,
-                "at": r.time,
-                "body": encode(r),
-            }
-            for _, r in records
-            if isinstance(r, Decision)
-        ]
-        new_observations: list[dict[str, Any]] = [
-            {
-                "strategy": r.strategy,
-                "record": f"{r.decision_id}/{r.name}/{r.key}" if r.key else f"{segment}:{offset}",
-                "decision_id": r.decision_id,
-                "at": r.time,
-                "name": r.name,
-                "value": r.value,
-            }
-            for offset, r in records
-            if isinstance(r, Observation)
-        ]
-        counted = [row for row in new_observations if any(keys(row["strategy"], 0))]
-        about = [r for _, r in records if isinstance(r, Decision) and any(keys(r.strategy, r.version))]
+        start, end = part
         with self._database.transaction() as connection:
-            fresh = new_events(connection, counted) if counted else []
-            if new_observations:
-                connection.execute(self._database.insert_new(observations), new_observations)
-            if fresh or about:
-                tally(connection, self._database, fresh, about, keys)
-            if new_decisions:
-                connection.execute(self._database.insert_new(decisions), new_decisions)
-            connection.execute(self._database.insert_new(segments).values(name=segment, shipped=end))
-            connection.execute(segments.update().where(segments.c.name == segment).values(shipped=end))
+            connection.execute(self._database.insert_new(segments).values(name=segment, shipped=0))
+            mine = (segments.c.name == segment, segments.c.shipped == start)
+            if not connection.execute(segments.update().where(*mine).values(shipped=end)).rowcount:
+                return False
+            added = Counter({("", "torn"): torn, ("", "lost"): _lost(records)})
+            self._keep_observations(connection, segment, records, keys, added)
+            again = _keep_decisions(connection, segment, records, added)
+            for strategy, number in bury(connection, [*refused, *again]).items():
+                added[strategy, "dead"] += number
+            count(connection, added)
+        return True
+
+    def _keep_observations(
+        self, connection: Connection, segment: str, records: Sequence[Shipment], keys: Keys, added: Counter[Counted]
+    ) -> None:
+        """Keep observations and tally those that are new; their decisions are kept after that."""
+        found, outcomes = _observation_rows(segment, records)
+        about = [
+            r.record
+            for r in records
+            if isinstance(r.record, Decision) and any(keys(r.record.strategy, r.record.version))
+        ]
+        counted = [row for strategy, rows in found.items() if any(keys(strategy, 0)) for row in rows]
+        fresh = new_events(connection, counted)
+        for strategy, rows in found.items():
+            added[strategy, "observations"] += insert_many(connection, observations, OBSERVATION, rows)
+        for strategy, rows in outcomes.items():
+            added[strategy, "observations"] += insert_many(connection, late, LATE, rows)
+        if fresh or about:
+            tally(connection, self._database, fresh, about, keys)
 
     def purge_tallies(self, now: float) -> None:
         """Let go of tallies that no window reaches any more."""
@@ -129,9 +158,7 @@ class Journal:
         with self._database.reading() as connection:
             return sorted(connection.execute(query).scalars())
 
-    def due(
-        self, strategy: str, version: int, before: float, most: int
-    ) -> tuple[list[Decision], list[tuple[str, Observation]]]:
+    def due(self, strategy: str, version: int, before: float, most: int) -> Due:
         """Return the oldest decisions of a version made before a time, with their observations.
 
         Args:
@@ -139,77 +166,62 @@ class Journal:
             version: Blueprint version.
             before: Seconds since 1970, inclusive.
             most: Most decisions to return.
-
-        Returns:
-            Decisions; and record key and observation of each observation of theirs.
         """
-        waiting = (
-            decisions.c.strategy == strategy,
-            decisions.c.version == version,
-            decisions.c.body.is_not(None),
-            decisions.c.at <= before,
+        oldest = (
+            sa.select(decisions.c.decision_id, decisions.c.body)
+            .where(
+                decisions.c.strategy == strategy,
+                decisions.c.version == version,
+                decisions.c.body.is_not(None),
+                decisions.c.at <= before,
+            )
+            .order_by(decisions.c.at, decisions.c.decision_id)
+            .limit(most)
         )
-        order = (decisions.c.at, decisions.c.decision_id)
-        chosen = sa.select(decisions.c.decision_id).where(*waiting).order_by(*order).limit(most).subquery()
-        theirs = sa.select(observations).where(
-            observations.c.strategy == strategy,
-            observations.c.decision_id.in_(sa.select(chosen.c.decision_id)),
-        )
+        seen = observations.c
+        theirs = sa.select(seen.decision_id, seen.strategy, seen.at, seen.name, seen.value, seen.key)
         with self._database.reading() as connection:
-            bodies = connection.execute(
-                sa.select(decisions.c.body).where(*waiting).order_by(*order).limit(most)
-            ).scalars()
-            found = [decode(body) for body in bodies]
-            rows = connection.execute(theirs).all() if found else []
-        return [record for record in found if isinstance(record, Decision)], [
-            (row.record, Observation(row.decision_id, row.strategy, row.at, row.name, row.value)) for row in rows
-        ]
+            bodies = {row[0]: row[1] for row in connection.execute(oldest)}
+            mine = (seen.strategy == strategy, among(connection, seen.decision_id, list(bodies)))
+            found = [Observation(*row) for row in connection.execute(theirs.where(*mine))] if bodies else []
+        records = [decode(body) for body in bodies.values()]
+        return Due([record for record in records if isinstance(record, Decision)], bodies, found)
 
-    def commit(self, file: TableFile, joined: Iterable[str], used: Iterable[str]) -> None:
+    def complete(self, file: TableFile, due: Due, kept: Sequence[Observation]) -> bool:
         """List a file, mark its decisions as joined and let go of their observations, all or nothing.
 
         Args:
             file: The file, already on disk.
-            joined: Ids of its decisions.
-            used: Record keys of the observations of these decisions.
+            due: What it was made of.
+            kept: Observations that are not: they came from after the TTL, or their metric waits longer.
+
+        Returns:
+            Whether it was listed; False where observations of its decisions came meanwhile, and it must be made again.
 
         Raises:
             StoreError: Another worker joined one of the decisions first; nothing was changed.
         """
-        mark = (
-            decisions.update()
-            .where(
-                decisions.c.strategy == file.strategy,
-                decisions.c.decision_id == sa.bindparam("joined"),
-                decisions.c.body.is_not(None),
-            )
-            .values(body=None)
-        )
-        drop = observations.delete().where(
-            observations.c.strategy == file.strategy, observations.c.record == sa.bindparam("used")
-        )
+        strategy, names = file.strategy, list(due.bodies)
         with self._database.transaction() as connection:
-            row = {**msgspec.structs.asdict(file), "observed": msgspec.json.encode(file.observed).decode()}
-            connection.execute(self._database.insert_new(files).values(**row))
-            marks: list[dict[str, Any]] = [{"joined": name} for name in joined]
-            drops: list[dict[str, Any]] = [{"used": name} for name in used]
-            if marks and connection.execute(mark, marks).rowcount != len(marks):
+            mark = decisions.update().where(
+                decisions.c.strategy == strategy,
+                decisions.c.body.is_not(None),
+                among(connection, decisions.c.decision_id, names),
+            )
+            if connection.execute(mark.values(body=None)).rowcount != len(names):
+                connection.rollback()
                 raise StoreError(
-                    f"strategy {file.strategy!r}: another worker joined some of these decisions at the same time. "
+                    f"strategy {strategy!r}: another worker joined some of these decisions at the same time. "
                     "Nothing was listed twice; run the cycle again"
                 )
-            if drops:
-                connection.execute(drop, drops)
-
-    def files(self, strategy: str) -> list[TableFile]:
-        """Return the files of a strategy's training table, oldest first."""
-        query = sa.select(files).where(files.c.strategy == strategy).order_by(files.c.at, files.c.name)
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [
-            TableFile(row.name, row.strategy, row.version, row.rows, msgspec.json.decode(row.observed), row.at)
-            for row in rows
-        ]
+            theirs = (observations.c.strategy == strategy, among(connection, observations.c.decision_id, names))
+            if connection.execute(observations.delete().where(*theirs)).rowcount != len(due.observations):
+                connection.rollback()
+                return False
+            insert_many(connection, late, LATE, [late_row(seen) for seen in kept])
+            add_files(connection, strategy, [file])
+            count(connection, {(strategy, "rows"): len(names), (strategy, "joined"): len(due.observations) - len(kept)})
+        return True
 
     def backlog(self, strategy: str) -> Backlog:
         """Return where the strategy's records are."""
@@ -222,3 +234,64 @@ class Journal:
                 sa.select(sa.func.count()).select_from(observations).where(observations.c.strategy == strategy)
             ).scalar_one()
         return Backlog(waiting=waiting, joined=total - waiting, observations=open_observations)
+
+
+def late_row(seen: Observation) -> Values:
+    """Return an observation as a row of the late ones."""
+    return (seen.strategy, seen.decision_id, seen.unit, seen.name, seen.key, seen.time, seen.value)
+
+
+def _lost(records: Sequence[Shipment]) -> int:
+    """Return how many records their process could not write."""
+    found = [shipment.record for shipment in records if isinstance(shipment.record, Loss)]
+    return sum(loss.decisions + loss.observations for loss in found)
+
+
+def _observation_rows(
+    segment: str, records: Sequence[Shipment]
+) -> tuple[dict[str, list[Values]], dict[str, list[Values]]]:
+    """Return the rows of observations of decisions, and those of units, by strategy."""
+    found: dict[str, list[Values]] = defaultdict(list)
+    outcomes: dict[str, list[Values]] = defaultdict(list)
+    for shipment in records:
+        seen = shipment.record
+        if isinstance(seen, Observation):
+            key = seen.key or f"{segment}:{shipment.offset}"
+            if seen.unit:
+                outcomes[seen.strategy].append((seen.strategy, "", seen.unit, seen.name, key, seen.time, seen.value))
+            else:
+                found[seen.strategy].append((seen.strategy, seen.decision_id, seen.name, key, seen.time, seen.value))
+    return found, outcomes
+
+
+def _keep_decisions(
+    connection: Connection, segment: str, records: Sequence[Shipment], added: Counter[Counted]
+) -> list[Dead]:
+    """Keep decisions, and return those whose id is taken by one of different content."""
+    found: dict[str, dict[int, Values]] = defaultdict(dict)
+    for shipment in records:
+        made = shipment.record
+        if isinstance(made, Decision):
+            row = (made.strategy, made.decision_id, made.version, made.time, _digest(made), shipment.payload)
+            found[made.strategy][shipment.offset] = row
+    again = []
+    for strategy, rows in found.items():
+        fresh = insert_many(connection, decisions, DECISION, list(rows.values()))
+        added[strategy, "decisions"] += fresh
+        if fresh == len(rows):
+            continue
+        mine = (
+            decisions.c.strategy == strategy,
+            among(connection, decisions.c.decision_id, [r[1] for r in rows.values()]),
+        )
+        there = dict(connection.execute(sa.select(decisions.c.decision_id, decisions.c.digest).where(*mine)).all())
+        for offset, row in rows.items():
+            if there[row[1]] not in (row[4], UNKNOWN):
+                again.append(Dead(segment, offset, strategy, AGAIN, row[3], row[5]))
+    return again
+
+
+def _digest(made: Decision) -> int:
+    """Return a hash of what a decision says, when it was made and how long that took left out."""
+    said = (made.version, made.unit, made.features, made.predictions, made.arm, made.phase, made.decision, made.share)
+    return xxh3_64_intdigest(encode(said)) - (1 << 63)

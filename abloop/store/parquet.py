@@ -2,14 +2,15 @@
 
 A file is written beside its place and renamed into it, so that it is there whole or not at all; it counts
 once the manifest in the database lists it. Columns are named `x.FEATURE`, `y.METRIC`, `effect.ARM` and
-`label.NAME`; `record` is the whole decision as it was logged, from which it is explained.
+`label.NAME`; `n.METRIC` counts the observations behind a label (0: the default, null: its window has not ended),
+`at.METRIC` is the time of the last; `keys` has a hash of each; `record` is the whole decision as it was logged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def to_table(rows: Sequence[Row], blueprint: Blueprint) -> pa.Table:
+def to_table(rows: Sequence[Row], blueprint: Blueprint, bodies: Mapping[str, bytes] | None = None) -> pa.Table:
     """Return rows as an Arrow table.
 
     Args:
         rows: Rows of one blueprint version, length n.
         blueprint: That version.
+        bodies: Decision id to its record, where that is at hand.
     """
     import pyarrow as pa
 
     decisions = [row.decision for row in rows]
+    names = [d.decision_id for d in decisions]
     columns: dict[str, Any] = {
-        "decision_id": pa.array([d.decision_id for d in decisions], pa.string()),
+        "decision_id": pa.array(names, pa.string()),
         "version": pa.array([d.version for d in decisions], pa.int32()),
         "unit": pa.array([d.unit for d in decisions], pa.string()),
         "time": pa.array([d.time for d in decisions], pa.float64()),
@@ -40,21 +43,41 @@ def to_table(rows: Sequence[Row], blueprint: Blueprint) -> pa.Table:
         "propensity": pa.array([d.propensity for d in decisions], pa.float64()),
         "phase": pa.array([d.phase for d in decisions], pa.string()),
         "release": pa.array([d.release for d in decisions], pa.string()),
-        "record": pa.array([encode(d) for d in decisions], pa.binary()),
+        "record": pa.array([bodies[n] for n in names] if bodies else [encode(d) for d in decisions], pa.binary()),
+        "keys": pa.array([row.keys for row in rows], pa.binary()),
     }
     kinds = {"categorical": pa.string(), "sparse": pa.map_(pa.string(), pa.float64())}
     kinds["embedding"] = pa.list_(pa.float64())
-    for position, feature in enumerate(blueprint.sourced()):
-        values: list[Any] = [d.features[position] for d in decisions]
+    by_feature = list(zip(*[d.features for d in decisions], strict=True))
+    for given, feature in zip(by_feature, blueprint.sourced(), strict=True):
+        values: Sequence[Any] = given
         if feature.type == "sparse":
-            values = [None if value is None else list(value.items()) for value in values]
+            values = [None if value is None else list(value.items()) for value in given]
         columns[f"x.{feature.name}"] = pa.array(values, kinds.get(feature.type, pa.float64()))
     for metric in blueprint.metrics:
-        columns[f"y.{metric.name}"] = pa.array([row.labels[metric.name] for row in rows], pa.float64())
+        columns |= _label(rows, metric.name, waits=bool(metric.window))
     for position, name in enumerate(blueprint.outputs()):
         predicted = [d.predictions[position] if d.predictions else None for d in decisions]
         columns[name] = pa.array(predicted, pa.float64())
     return pa.table(columns)
+
+
+def _label(rows: Sequence[Row], name: str, *, waits: bool) -> dict[str, Any]:
+    """Return the columns of a metric; null where its window has not ended yet."""
+    import pyarrow as pa
+
+    if waits:
+        values: list[Any] = [None] * len(rows)
+        seen: list[Any] = [(None, None)] * len(rows)
+    else:
+        values = [row.labels[name] for row in rows]
+        seen = [row.observed.get(name, (0, None)) for row in rows]
+    numbers, times = zip(*seen, strict=True) if seen else ((), ())
+    return {
+        f"y.{name}": pa.array(values, pa.float64()),
+        f"n.{name}": pa.array(numbers, pa.int32()),
+        f"at.{name}": pa.array(times, pa.float64()),
+    }
 
 
 def write(table: pa.Table, directory: Path, strategy: str, version: int) -> str:

@@ -60,13 +60,14 @@ segments = sa.Table(
     sa.Column("name", _Text, primary_key=True),
     sa.Column("shipped", _Int, nullable=False),
 )
-decisions = sa.Table(
+decisions = sa.Table(  # a decision that is joined keeps its place here, without its body: its id must not come again
     "abloop_decisions",
     metadata,
     sa.Column("strategy", _Text, primary_key=True),
     sa.Column("decision_id", _Text, primary_key=True),
     sa.Column("version", _Int, nullable=False),
     sa.Column("at", _Float, nullable=False),
+    sa.Column("digest", _Int, nullable=False),
     sa.Column("body", sa.LargeBinary),
     sa.Index(
         "abloop_decisions_waiting",
@@ -77,18 +78,30 @@ decisions = sa.Table(
         postgresql_where=sa.text("body IS NOT NULL"),
     ),
 )
-observations = sa.Table(
+observations = sa.Table(  # those that wait for their decision's TTL, or for their decision
     "abloop_observations",
     metadata,
     sa.Column("strategy", _Text, primary_key=True),
-    sa.Column("record", _Text, primary_key=True),
-    sa.Column("decision_id", _Text, nullable=False),
+    sa.Column("decision_id", _Text, primary_key=True),
+    sa.Column("name", _Text, primary_key=True),
+    sa.Column("key", _Text, primary_key=True),
     sa.Column("at", _Float, nullable=False),
-    sa.Column("name", _Text, nullable=False),
     sa.Column("value", _Float, nullable=False),
-    sa.Index("abloop_observations_decision", "strategy", "decision_id"),
+    sqlite_with_rowid=False,
 )
-files = sa.Table(
+late = sa.Table(  # those that came after their row was complete, and those of metrics that wait longer or are of a unit
+    "abloop_late",
+    metadata,
+    sa.Column("strategy", _Text, primary_key=True),
+    sa.Column("decision_id", _Text, primary_key=True),
+    sa.Column("unit", _Text, primary_key=True),
+    sa.Column("name", _Text, primary_key=True),
+    sa.Column("key", _Text, primary_key=True),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("value", _Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+files = sa.Table(  # the manifest: a file belongs to the training table from version `since` on, until version `until`
     "abloop_files",
     metadata,
     sa.Column("name", _Text, primary_key=True),
@@ -97,6 +110,37 @@ files = sa.Table(
     sa.Column("rows", _Int, nullable=False),
     sa.Column("observed", _Text, nullable=False),
     sa.Column("at", _Float, nullable=False),
+    sa.Column("oldest", _Float),
+    sa.Column("newest", _Float),
+    sa.Column("since", _Int, nullable=False, server_default="0"),
+    sa.Column("until", _Int),
+)
+dead = sa.Table(  # records that could not be kept, with the reason
+    "abloop_dead",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("segment", _Text, nullable=False),
+    sa.Column("offset", _Int, nullable=False),
+    sa.Column("strategy", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("segment", "offset"),
+)
+counts = sa.Table(  # what became of all that was ever received
+    "abloop_counts",
+    metadata,
+    sa.Column("strategy", _Text, primary_key=True),
+    sa.Column("name", _Text, primary_key=True),
+    sa.Column("count", _Int, nullable=False),
+)
+erased = sa.Table(  # units that were erased, as hashes: what comes of them later but is older is dropped
+    "abloop_erased",
+    metadata,
+    sa.Column("unit", _Text, primary_key=True),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("who", _Text, nullable=False),
+    sa.Column("why", _Text, nullable=False),
 )
 comparisons = sa.Table(
     "abloop_comparisons",

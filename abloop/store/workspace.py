@@ -12,6 +12,7 @@ from abloop.store.catalogue import Catalogue
 from abloop.store.comparisons import Comparisons
 from abloop.store.find import find_decision
 from abloop.store.journal import Journal
+from abloop.store.manifest import Manifest
 from abloop.store.spool import Spool
 from abloop.store.sql import Database, sqlite_file
 
@@ -34,7 +35,8 @@ class Workspace:
     Attributes:
         catalogue: Blueprints, servings, artefacts, verdicts.
         comparisons: Versions that are compared in production.
-        journal: Decisions, observations, manifest.
+        journal: Decisions and observations on their way to the training tables.
+        manifest: Files of the training tables.
         spool: Where this process writes records.
         clock: As given.
         spool_directory: Where the segments of all processes are.
@@ -56,6 +58,7 @@ class Workspace:
         self.catalogue = Catalogue(self._database)
         self.comparisons = Comparisons(self._database)
         self.journal = Journal(self._database)
+        self.manifest = Manifest(self._database)
         self.clock = clock
         self.spool_directory = home / "spool"
         self.table_directory = home / "tables"
@@ -76,7 +79,13 @@ class Workspace:
             DataError: Several strategies have a decision of this id, and none was named.
         """
         return find_decision(
-            self._database, self.journal, self.spool_directory, self.table_directory, decision_id, strategy
+            self._database,
+            self.journal,
+            self.manifest,
+            self.spool_directory,
+            self.table_directory,
+            decision_id,
+            strategy,
         )
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
         for other, rows in workspace.catalogue.blueprints(strategy)
         if not cannot_train_on(blueprint, rows)
     }
-    listed = [file for file in workspace.journal.files(strategy) if file.version in usable]
+    listed = [file for file in workspace.manifest.files(strategy) if file.version in usable]
     wanted = {metric.name: None for metric in blueprint.goals()} | {label.name: None for label in blueprint.labels}
     sourced = blueprint.sourced()
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])

@@ -1,0 +1,61 @@
+"""What must hold of outcomes that come late, and of how long and in what shape records are kept."""
+
+from __future__ import annotations
+
+from abloop import validate
+from abloop.blueprint.spec import Blueprint, Metric
+from abloop.errors import BlueprintError, unknown
+
+LONGEST = 732 * 86_400.0
+
+
+def check_outcomes(path: str, metric: Metric, ttl: float) -> None:
+    """Check where and for how long the outcomes of a metric are waited for.
+
+    Args:
+        path: Where it stands.
+        metric: The metric.
+        ttl: The blueprint's TTL, in seconds.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    if metric.source and not metric.query:
+        _refuse(f"{path}.query", "is empty, but a source is named", "SQL that selects unit, time and value")
+    if metric.query:
+        for name in (":start", ":end"):
+            if name not in metric.query:
+                _refuse(f"{path}.query", f"names no {name}", "... WHERE paid_at >= :start AND paid_at < :end")
+        if not metric.source:
+            _refuse(f"{path}.source", "is empty, but there is a query", "a database URL, or a name given to connect")
+        if metric.by != "unit":
+            _refuse(f"{path}.by", f"is {metric.by!r}, but a query gives outcomes of units", "unit")
+    if metric.window:
+        low = 0.0 if metric.by == "unit" else ttl
+        validate.in_range(f"{path}.window", metric.window, low, LONGEST, open_low=True)
+    elif metric.by == "unit":
+        _refuse(f"{path}.window", "is not given, but outcomes of a unit have no other end", "seconds, e.g. 28d")
+
+
+def check_keeping(blueprint: Blueprint) -> None:
+    """Check retention and pseudonyms.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    kept = blueprint.lifecycle.retention
+    if kept:
+        longest = max([blueprint.lifecycle.ttl, *(metric.window for metric in blueprint.metrics)])
+        validate.in_range("lifecycle.retention", kept, longest, 100 * LONGEST, open_low=True)
+    validate.distinct("pseudonymise", list(blueprint.pseudonymise))
+    known = [blueprint.unit] + [
+        feature.name for feature in blueprint.sourced() if feature.type == "categorical" and not feature.group
+    ]
+    for index, name in enumerate(blueprint.pseudonymise):
+        if name not in known:
+            place = f"pseudonymise[{index}]"
+            raise BlueprintError(f"{place}: {unknown('name', name, known)}", place=place)
+
+
+def _refuse(place: str, what: str, allowed: str) -> None:
+    raise BlueprintError(f"{place} {what}; allowed: {allowed}", place=place)
