@@ -22,6 +22,7 @@ from abloop.readout import SRM_ALARM, Readout, readout
 from abloop.rollout.promote import promote
 from abloop.store import parquet
 from abloop.store.catalogue import Serving
+from abloop.store.inspection import Inspector
 from abloop.store.manifest import TableFile
 from abloop.store.ship import Shipped, ship
 from abloop.store.workspace import Workspace
@@ -92,7 +93,9 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
 
 def ship_spool(workspace: Workspace) -> Shipped:
     """Bring every record that product processes wrote into the database."""
-    shipped = ship(workspace.spool_directory, workspace.journal, tallied := _Tallied(workspace))
+    inspector = Inspector(workspace.catalogue, workspace.clock)
+    tallied, now = _Tallied(workspace), workspace.clock()
+    shipped = ship(workspace.spool_directory, workspace.journal, tallied, inspector, now)
     if tallied.some:
         workspace.journal.purge_tallies(workspace.clock())
     return shipped

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from abloop import errors
 from abloop.errors import AbloopError, listed, unknown
 from abloop.ids import new_decision_id
-from abloop.records import Decision, Observation, Phase, decode, encode
+from abloop.records import Decision, Loss, Observation, Phase, decode, encode
 
 DECISION = Decision(
     "d1", "s", 1, "u", 0.5, (1.0, "web", None), (0.0, 0.25), "a", 0.5, "randomise", {"k": 1}, "", 7
@@ -33,6 +33,7 @@ WITH_SHARE = b"\xdc\x00\x11" + GOLDEN[1:] + GROUPS + b"\xc0"
 GOLDEN_OBSERVATION = (
     b"\x97\x02\xa2d1\xa1s\xcb?\xe0\x00\x00\x00\x00\x00\x00\xa6bought\xcb?\xf0\x00\x00\x00\x00\x00\x00\xa1k"
 )
+WITH_UNIT = b"\x98" + GOLDEN_OBSERVATION[1:] + b"\xa0"
 names = st.text(st.characters(codec="utf-8"), max_size=12)
 numbers = st.floats(allow_nan=False)
 plain = st.recursive(
@@ -78,7 +79,8 @@ def test_the_encoding_is_frozen() -> None:
     assert decode(WITH_SHARE) == grouped
     assert decode(WITH_GROUPS) == grouped  # from before arms were drawn elsewhere
     assert decode(GOLDEN) == DECISION  # from before there were feature groups
-    assert encode(Observation("d1", "s", 0.5, "bought", 1.0, "k")) == GOLDEN_OBSERVATION
+    assert encode(Observation("d1", "s", 0.5, "bought", 1.0, "k")) == WITH_UNIT
+    assert decode(WITH_UNIT) == decode(GOLDEN_OBSERVATION)  # from before there were outcomes of units
 
 
 @settings(max_examples=300, deadline=None)
@@ -89,7 +91,7 @@ def test_other_bytes_are_refused(payload: bytes) -> None:
         record = decode(payload)
     except msgspec.DecodeError:
         return
-    assert isinstance(record, Decision | Observation)
+    assert isinstance(record, Decision | Observation | Loss)
 
 
 def test_ids_are_unique_and_sort_by_time() -> None:

@@ -8,18 +8,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from abloop.blueprint import from_mapping
 from abloop.errors import StoreError, UnknownNameError
-from abloop.records import Decision, Observation, Row, encode
+from abloop.records import Decision, Loss, Observation, Row, encode
 from abloop.store import parquet, sql
 from abloop.store.catalogue import Catalogue
-from abloop.store.journal import Journal, TableFile
+from abloop.store.counts import read_counts
+from abloop.store.dead import read_dead
+from abloop.store.journal import Journal
+from abloop.store.late import sweep
+from abloop.store.manifest import Manifest
 from abloop.store.reduce import reduce
 from abloop.store.ship import ship
 from abloop.store.spool import Spool
 from abloop.store.sql import Database
-from abloop.store.tables import schema
+from abloop.store.tables import late, schema
+from tests.store.shipping import complete, send
 
 BLUEPRINT = {
     "strategy": "s",
@@ -82,26 +88,41 @@ def test_what_cannot_be_read_is_counted_and_passed(tmp_path: Path, database: Dat
 
 
 def test_the_first_of_two_decisions_counts(database: Database) -> None:
-    """A decision id that comes again changes nothing, before and after it was joined."""
+    """A decision id that comes again changes nothing, before and after the join; other content is a dead letter."""
     journal = Journal(database)
-    journal.ship("one", [(1, decision(1))], 1)
-    journal.ship("two", [(1, decision(1, arm="a", time=0.0))], 1)
-    found, _ = journal.due("s", 1, 10.0, 10)
-    assert [record.arm for record in found] == ["b"]
-    journal.commit(TableFile("f", "s", 1, 1, {}, 0.0), ["d1"], [])
-    journal.ship("three", [(1, decision(1))], 1)
-    assert journal.due("s", 1, 10.0, 10) == ([], [])
+    send(journal, "one", [(1, decision(1))])
+    send(journal, "two", [(1, decision(1, time=9.0, latency=7)), (2, decision(1, arm="a", time=0.0))])
+    due = journal.due("s", 1, 10.0, 10)
+    assert [record.arm for record in due.decisions] == ["b"]
+    complete(journal, "f", due)
+    send(journal, "three", [(1, decision(1)), (2, decision(1, unit="other"))])
+    assert journal.due("s", 1, 10.0, 10).decisions == []
+    assert [(letter.segment, letter.offset) for letter in read_dead(database, "s")] == [("two", 2), ("three", 2)]
+    assert all("came again with different content" in letter.reason for letter in read_dead(database))
+    assert read_counts(database, "s") == {"decisions": 1, "dead": 2, "rows": 1, "table": 1}
 
 
 def test_two_workers_never_list_a_decision_twice(database: Database) -> None:
     """A file with a decision that another worker has listed already is not listed, and nothing of it counts."""
     journal = Journal(database)
-    journal.ship("one", [(index, decision(index)) for index in (1, 2, 3)], 3)
-    journal.commit(TableFile("first", "s", 1, 2, {}, 0.0), ["d1", "d2"], [])
+    send(journal, "one", [(index, decision(index)) for index in (1, 2, 3)])
+    both = journal.due("s", 1, 10.0, 10)
+    complete(journal, "first", journal.due("s", 1, 2.0, 10))
     with pytest.raises(StoreError, match="another worker"):
-        journal.commit(TableFile("second", "s", 1, 2, {}, 0.0), ["d2", "d3"], [])
-    assert [file.name for file in journal.files("s")] == ["first"]
-    assert [record.decision_id for record in journal.due("s", 1, 10.0, 10)[0]] == ["d3"]
+        complete(journal, "second", both)
+    assert [file.name for file in Manifest(database).files("s")] == ["first"]
+    assert [record.decision_id for record in journal.due("s", 1, 10.0, 10).decisions] == ["d3"]
+
+
+def test_two_shippers_ship_a_part_once(database: Database) -> None:
+    """Of two workers with one part of a segment only one ships it, dead letters, losses and counts included."""
+    journal = Journal(database)
+    part = [(1, decision(1)), (2, Loss(0.0, 3, 4, "full"))]
+    assert send(journal, "one", part, start=0)
+    assert not send(journal, "one", [*part, (3, decision(2))], start=0)
+    assert send(journal, "one", [(3, decision(2))])
+    assert read_counts(database, "") == {"lost": 7}
+    assert read_counts(database, "s") == {"decisions": 2}
 
 
 def test_keys_make_observations_count_once(database: Database) -> None:
@@ -109,25 +130,44 @@ def test_keys_make_observations_count_once(database: Database) -> None:
     journal = Journal(database)
     same = [(index, Observation("d1", "s", 0.0, "m", 1.0, "k")) for index in range(3)]
     free = [(index, Observation("d1", "s", 0.0, "m", 1.0)) for index in range(10, 12)]
-    journal.ship("one", [(1, decision(1)), *same, *free], 20)
-    journal.ship("two", [(5, Observation("d1", "s", 9.0, "m", 7.0, "k"))], 5)
-    assert len(journal.due("s", 1, 10.0, 10)[1]) == 3
+    send(journal, "one", [(1, decision(1)), *same, *free])
+    send(journal, "two", [(5, Observation("d1", "s", 9.0, "m", 7.0, "k"))])
+    assert len(journal.due("s", 1, 10.0, 10).observations) == 3
+    assert read_counts(database, "s")["observations"] == 3
 
 
 def test_only_what_is_due_is_joined_oldest_first(database: Database) -> None:
     """Decisions come in order of time, with their observations and no others, at most so many."""
     journal = Journal(database)
     records = [(index, decision(index)) for index in (5, 3, 9, 1)]
-    journal.ship("one", [*records, *((i + 20, Observation(f"d{i}", "s", 0.0, "m", 1.0)) for i in (3, 9))], 50)
-    found, observations = journal.due("s", 1, 5.0, 2)
-    assert [record.decision_id for record in found] == ["d1", "d3"]
-    assert [observation.decision_id for _, observation in observations] == ["d3"]
+    send(journal, "one", [*records, *((i + 20, Observation(f"d{i}", "s", 0.0, "m", 1.0)) for i in (3, 9))])
+    due = journal.due("s", 1, 5.0, 2)
+    assert [record.decision_id for record in due.decisions] == ["d1", "d3"]
+    assert [observation.decision_id for observation in due.observations] == ["d3"]
+
+
+def test_what_comes_while_a_row_is_made_is_not_lost(database: Database) -> None:
+    """A file is not listed if its decisions were observed meanwhile; what comes after that is late."""
+    journal = Journal(database)
+    send(journal, "one", [(1, decision(1)), (2, Observation("d1", "s", 0.0, "m", 1.0, "k1"))])
+    due = journal.due("s", 1, 10.0, 10)
+    send(journal, "two", [(1, Observation("d1", "s", 0.0, "m", 2.0, "k2"))])
+    assert not complete(journal, "early", due)
+    assert Manifest(database).files("s") == []
+    assert complete(journal, "whole", journal.due("s", 1, 10.0, 10))
+    send(
+        journal, "three", [(1, Observation("d1", "s", 0.0, "m", 3.0, "k3")), (2, Observation("d7", "s", 0.0, "m", 1.0))]
+    )
+    assert (sweep(database, "s"), sweep(database, "s")) == (1, 0)
+    with database.reading() as connection:
+        assert connection.execute(sa.select(late.c.decision_id, late.c.key, late.c.value)).all() == [("d1", "k3", 3.0)]
+    assert journal.backlog("s").observations == 1  # that of a decision which has not come yet
 
 
 def test_parquet_round_trip(tmp_path: Path) -> None:
     """Rows come back with missing values missing; the same rows give the same file name."""
     blueprint = from_mapping(BLUEPRINT)
-    rows = [Row(decision(i), {"m": None if i % 4 == 0 else float(i)}, frozenset()) for i in range(12)]
+    rows = [Row(decision(i), {"m": None if i % 4 == 0 else float(i)}, {}) for i in range(12)]
     table = parquet.to_table(rows, blueprint)
     name = parquet.write(table, tmp_path, "s/…", 1)
     assert name == parquet.write(table, tmp_path, "s/…", 1)
@@ -154,7 +194,7 @@ def test_reduce_is_pandas(tmp_path: Path) -> None:
                 i, unit=f"u{rng.integers(40)}", arm="ab"[rng.integers(2)], phase=("randomise", "holdout")[i % 5 == 0]
             ),
             {"m": None if rng.random() < 0.2 else float(rng.normal())},
-            frozenset(),
+            {},
         )
         for i in range(400)
     ]
@@ -183,7 +223,7 @@ def test_names_are_never_sql(tmp_path: Path) -> None:
     blueprint = from_mapping(BLUEPRINT | {"metrics": [{"name": evil}], "arms": [{"name": evil}, {"name": "b"}]})
     from abloop.readout import metric_expressions
 
-    row = Row(decision(1, arm=evil), {evil: 2.0}, frozenset())
+    row = Row(decision(1, arm=evil), {evil: 2.0}, {})
     name = parquet.write(parquet.to_table([row], blueprint), tmp_path, evil, 1)
     found = reduce([str(tmp_path / name)], metric_expressions(blueprint), phases=["randomise"])
     assert found[evil][evil].s == 2.0

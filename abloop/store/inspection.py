@@ -1,0 +1,143 @@
+"""What makes a record a dead letter, found before it is kept, so that it never stops those behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+from abloop.blueprint import Blueprint
+from abloop.errors import UnknownNameError, unknown
+from abloop.records import Decision, Loss, Observation, Record
+from abloop.store.catalogue import Catalogue
+from abloop.store.spool import Segment
+
+DAY = 86_400.0
+KINDS: dict[str, type] = {"categorical": str, "sparse": dict, "embedding": tuple}
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What the records of one blueprint version look like.
+
+    Attributes:
+        features: Name and type of each feature that is logged.
+        outputs: Number of predictions of a release.
+        arms: Names of the arms.
+        types: Types of features that were found to be right.
+    """
+
+    features: tuple[tuple[str, type], ...]
+    outputs: int
+    arms: frozenset[str]
+    types: set[tuple[type, ...]]
+
+
+class Inspector:
+    """Says what is wrong with a record; an empty text where nothing is.
+
+    Args:
+        catalogue: The blueprints.
+        clock: Gives seconds since 1970.
+    """
+
+    def __init__(self, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+        """Look up nothing yet."""
+        self._catalogue = catalogue
+        self._latest = clock() + DAY
+        self._versions: dict[str, dict[int, Expected]] = {}
+        self._metrics: dict[str, dict[str, str]] = {}
+
+    def __call__(self, record: Record, segment: Segment) -> str:
+        """Return why a record of a segment cannot be kept."""
+        if isinstance(record, Loss):
+            return ""
+        if record.strategy not in self._versions:
+            self._look_up(record.strategy)
+        if not self._versions[record.strategy]:
+            return f"{unknown('strategy', record.strategy, self._catalogue.servings())}. Register it, then replay"
+        return self._wrong_time(record.time, segment) or (
+            self._wrong_decision(record) if isinstance(record, Decision) else self._wrong_observation(record)
+        )
+
+    def _look_up(self, strategy: str) -> None:
+        """Read the blueprints of a strategy."""
+        found: dict[int, Expected] = {}
+        metrics: dict[str, str] = {}
+        try:
+            for registered, blueprint in self._catalogue.blueprints(strategy):
+                found[registered.version] = _expected(blueprint)
+                metrics |= {metric.name: metric.by for metric in blueprint.metrics}
+        except UnknownNameError:
+            pass
+        self._versions[strategy], self._metrics[strategy] = found, metrics
+
+    def _wrong_time(self, time: float, segment: Segment) -> str:
+        """Return what is wrong with a record's time: a clock that is a day off joins nothing rightly."""
+        if not math.isfinite(time):
+            return f"its time is {time}; allowed: seconds since 1970"
+        off, opened = time - self._latest + DAY, segment.opened
+        if off > DAY:
+            return f"its time is {off / DAY:.1f} days ahead; allowed: 1. Set the clock, then replay with --shift"
+        if opened is not None and time < opened - DAY:
+            off = (opened - time) / DAY
+            return f"its time is {off:.1f} days behind its process's; allowed: 1. Replay with --shift"
+        return ""
+
+    def _wrong_decision(self, made: Decision) -> str:
+        """Return what is wrong with a decision."""
+        versions = self._versions[made.strategy]
+        if made.version not in versions:
+            return f"strategy {made.strategy!r} has no version {made.version}; allowed: {', '.join(map(str, versions))}"
+        expected = versions[made.version]
+        if made.arm not in expected.arms:
+            return unknown("arm", made.arm, expected.arms)
+        if not 0 < made.propensity <= 1:
+            return f"its propensity is {made.propensity!r}; allowed: above 0, at most 1"
+        if len(made.predictions) not in (0, expected.outputs):
+            return f"it has {len(made.predictions)} predictions; allowed: 0 or {expected.outputs}"
+        types = tuple(map(type, made.features))
+        if types not in expected.types:
+            wrong = _wrong_features(made, expected)
+            if wrong:
+                return wrong
+            expected.types.add(types)
+        return _wrong_texts(
+            made.decision_id, made.unit, made.release, *(value for value in made.features if isinstance(value, str))
+        )
+
+    def _wrong_observation(self, seen: Observation) -> str:
+        """Return what is wrong with an observation."""
+        metrics = self._metrics[seen.strategy]
+        if seen.name not in metrics:
+            return unknown("metric", seen.name, metrics)
+        if not math.isfinite(seen.value):
+            return f"metric {seen.name!r} is {seen.value}; allowed: finite numbers"
+        if bool(seen.unit) == bool(seen.decision_id):
+            return f"it is of decision {seen.decision_id!r} and unit {seen.unit!r}; allowed: one of them"
+        return _wrong_texts(seen.decision_id or seen.unit, seen.key)
+
+
+def _expected(blueprint: Blueprint) -> Expected:
+    features = tuple((feature.name, KINDS.get(feature.type, float)) for feature in blueprint.sourced())
+    arms = frozenset(arm.name for arm in blueprint.ordered_arms())
+    return Expected(features, len(blueprint.outputs()), arms, set())
+
+
+def _wrong_features(made: Decision, expected: Expected) -> str:
+    """Return which feature is not of its type."""
+    if len(made.features) != len(expected.features):
+        return f"it has {len(made.features)} features; allowed: {len(expected.features)}, as its blueprint says"
+    for value, (name, kind) in zip(made.features, expected.features, strict=True):
+        if value is not None and type(value) is not kind:
+            return f"feature {name!r} is {value!r:.60}, a {type(value).__name__}; allowed: {kind.__name__} or nothing"
+    return ""
+
+
+def _wrong_texts(name: str, *others: str) -> str:
+    """Return what is wrong with names, which databases must be able to hold."""
+    if not name:
+        return "its id is empty; allowed: a text, e.g. from abloop.new_decision_id()"
+    if any("\0" in text for text in (name, *others)):
+        return f"a text of {name!r:.60} holds a zero character, which databases refuse. Remove it where it comes from"
+    return ""
