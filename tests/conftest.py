@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import postgres as throwaway
 
 # A busy machine is no failure; where a change is judged, the same examples are drawn each time.
 settings.register_profile("abloop", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -22,3 +25,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the real trials are not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[throwaway.Databases]:
+    """Return a Postgres that gives fresh databases; skip by name where none can be had."""
+    if url := os.environ.get(throwaway.GIVEN):
+        yield throwaway.Databases(url)
+        return
+    if reason := throwaway.why_none():
+        throwaway.refuse(reason)
+    with throwaway.Server(fsync=False) as server:
+        yield throwaway.Databases(server.url())
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty database, of SQLite and of Postgres."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/abloop.db"
+        return
+    databases: throwaway.Databases = request.getfixturevalue("postgres")
+    url = databases.make()
+    yield url
+    databases.drop(url)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import sqlite3
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -24,8 +20,8 @@ from abloop.features.spec import Feature, Group
 from abloop.store import outside
 from abloop.store.sources import Fetch, compile_fetch
 from abloop.store.sql import Database
+from tests.postgres import Databases
 
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
 AGE = Feature("age")
 UUID_TEXT = "6f1c2f0e-8f6a-4a51-9a3c-0d5f3b6f7a11"
 SQLITE = """
@@ -272,37 +268,6 @@ def test_a_forked_child_opens_its_own_connections(database: Database, shop: str)
     assert fetch("1") == {"age": 31.0}
 
 
-def run_as_postgres(*command: object) -> None:
-    """Run a program of Postgres, which refuses to be root."""
-    words = [str(word) for word in command]
-    if os.getuid() == 0:
-        words = ["su", "postgres", "-s", "/bin/sh", "-c", " ".join(words)]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """Return the URL of a throwaway Postgres; skip by name where it cannot be had."""
-    if not (POSTGRES / "initdb").exists():
-        pytest.skip(f"{POSTGRES} is absent: Postgres 15 is not installed")
-    if os.getuid() == 0 and (shutil.which("su") is None or "postgres" not in {user.pw_name for user in pwd.getpwall()}):
-        pytest.skip("Postgres refuses to run as root, and there is no su or no user postgres")
-    home = Path(tempfile.mkdtemp(prefix="abloop-pg-", dir="/tmp"))  # the user postgres must get there
-    if os.getuid() == 0:
-        shutil.chown(home, "postgres")
-    try:
-        run_as_postgres(POSTGRES / "initdb", "-D", home / "data", "-U", "postgres", "-A", "trust", "--no-sync")
-        options = f"'-c listen_addresses= -c fsync=off -k {home}'"
-        if os.getuid():
-            options = options.strip("'")
-        run_as_postgres(POSTGRES / "pg_ctl", "-D", home / "data", "-o", options, "-l", home / "log", "-w", "start")
-        yield f"postgresql+psycopg://postgres@/postgres?host={home}"
-    finally:
-        if (home / "data" / "postmaster.pid").exists():
-            run_as_postgres(POSTGRES / "pg_ctl", "-D", home / "data", "-m", "immediate", "-w", "stop")
-        shutil.rmtree(home, ignore_errors=True)
-
-
 TABLES = """
 CREATE SCHEMA shop;
 CREATE TYPE kind AS ENUM ('guest', 'member');
@@ -318,13 +283,15 @@ CREATE VIEW old_users AS SELECT user_id, age FROM shop.users WHERE age > 30;
 
 
 @pytest.fixture(scope="module")
-def server(postgres: str) -> str:
+def server(postgres: Databases) -> Iterator[str]:
     """Return the URL of a Postgres with the tables of a shop."""
-    engine = sa.create_engine(postgres)
+    url = postgres.make()
+    engine = sa.create_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql(TABLES)
     engine.dispose()
-    return postgres
+    yield url
+    postgres.drop(url)
 
 
 def test_postgres_tables(database: Database, server: str) -> None:
@@ -400,6 +367,6 @@ def test_postgres_comes_back(database: Database, server: str) -> None:
     other = sa.create_engine(server)
     with other.connect() as connection:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-        connection.exec_driver_sql(ended).all()
+        connection.exec_driver_sql(f"{ended} AND datname = current_database()").all()
     other.dispose()
     assert fetch("1") == {"age": 31.0}
