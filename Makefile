@@ -19,9 +19,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
-# The long simulations: a minute of races, a million hostile calls.
+# The long simulations: a minute of races, a million hostile calls, migrations of 100,000 rows in each table.
 long: setup
-	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults
+	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults tests/store/test_migrations.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -18,32 +18,7 @@ from abloop.features.tally import KEPT, RESOLUTIONS, Tallied, bucket_of
 from abloop.records import Decision
 from abloop.store.bulk import Values, among
 from abloop.store.sql import Database
-from abloop.store.tables import decisions, metadata, observations
-
-entities = sa.Table(
-    "abloop_entities",
-    metadata,
-    sa.Column("strategy", sa.Text, primary_key=True),
-    sa.Column("decision_id", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("entity", sa.Text, nullable=False),
-    sa.Column("at", sa.Double, nullable=False, index=True),
-)
-tallies = sa.Table(
-    "abloop_tallies",
-    metadata,
-    sa.Column("strategy", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("entity", sa.Text, primary_key=True),
-    sa.Column("metric", sa.Text, primary_key=True),
-    sa.Column("resolution", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("count", sa.BigInteger, nullable=False),
-    sa.Column("sum", sa.Double, nullable=False),
-    sa.Column("last", sa.Double, nullable=False),
-    sa.Column("last_at", sa.Double, nullable=False),
-    sa.Index("abloop_tallies_old", "resolution", "bucket"),
-)
+from abloop.store.tables import decisions, entities, observations, tallies
 
 Keys = Callable[[str, int], tuple[str, ...]]
 

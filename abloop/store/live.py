@@ -14,9 +14,8 @@ import sqlalchemy as sa
 
 from abloop.features.spec import Feature, Group
 from abloop.features.tally import Tallied, bucket_of, first_bucket, resolution_of, value_of
-from abloop.store.events import tallies
 from abloop.store.sql import Database
-from abloop.store.tables import segments
+from abloop.store.tables import segments, tallies
 
 MOST_DECISIONS = 100_000
 MOST_ENTITIES = 100_000

@@ -5,8 +5,10 @@ SQLAlchemy is imported here and in the rooms beside it, never by `import abloop`
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +20,20 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from abloop.errors import AwayError, MissingExtraError, StoreError
-from abloop.store.tables import metadata, schema
+from abloop.store.migrations import SCHEMA_VERSION, read_version, settle
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 CONNECT_SECONDS = 10
+LOCK_TRIES = 5
+_CONFLICT = ("lock timeout", "deadlock detected")
 _AWAY = (
     *("locked", "busy"),  # SQLite
+    *_CONFLICT,
     *("connection refused", "connection failed", "connection timeout", "timeout expired", "could not translate"),
     *("is starting up", "shutting down", "closed the connection", "connection is closed", "too many clients"),
     *("no route to host", "network is unreachable", "connection reset", "not known", "name resolution"),
 )
-_newest = sa.select(sa.func.max(schema.c.version))
+log = logging.getLogger("abloop")
 
 
 class Database:
@@ -42,6 +46,9 @@ class Database:
 
     Raises:
         StoreError: The URL is not one, or the database is locked, corrupt or out of reach.
+
+    Attributes:
+        migrated: The schema's version when this process came, 0 for none, and now.
     """
 
     def __init__(self, url: str, patience: float | None = None) -> None:
@@ -58,12 +65,17 @@ class Database:
                 f"database URL {self.url!r} cannot be used: {error}. Allowed: 'sqlite:///file.db' or "
                 "'postgresql+psycopg://user:password@host/name'"
             ) from error
+        self.migrated = (0, 0)
         self._open = threading.Event()
         self._opening = threading.Lock()
-        if patience is None:
-            self.open()
-        else:
-            self._open_within(patience, url)
+        try:
+            if patience is None:
+                self.open()
+            else:
+                self._open_within(patience, url)
+        except StoreError:
+            self.close()
+            raise
 
     @property
     def opened(self) -> bool:
@@ -73,8 +85,10 @@ class Database:
     def open(self) -> None:
         """Make sure of the tables, once; where they are there, no writer is waited for.
 
+        Tables of an older abloop are brought to this one's schema, all or nothing.
+
         Raises:
-            StoreError: The database is locked, corrupt or out of reach, or of another abloop.
+            StoreError: The database is locked, corrupt or out of reach, or of a newer abloop.
         """
         if self.opened:
             return
@@ -82,20 +96,30 @@ class Database:
             if self._open.is_set():
                 return
             with self._connected(reading=True) as connection:
-                known = sa.inspect(connection).get_table_names()
-                found = connection.execute(_newest).scalar() if schema.name in known else None
-            if found is None or not set(metadata.tables) <= set(known):
-                with self._connected() as connection:
-                    metadata.create_all(connection)
-                    found = connection.execute(_newest).scalar()
-                    if found is None:
-                        connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-            if found not in (None, SCHEMA_VERSION):
-                raise StoreError(
-                    f"database {self.url} has schema version {found}; this abloop reads {SCHEMA_VERSION}. "
-                    "Install the abloop that wrote it, or name another database"
-                )
+                found, whole = read_version(connection, self.url)
+            self.migrated = (found, found)
+            if found != SCHEMA_VERSION or not whole:
+                self._settle()
             self._open.set()
+
+    def _settle(self) -> None:
+        """Make the tables, or bring those of an older abloop to this version; others are in the way only for a time."""
+        started = time.perf_counter()
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                with self._connected() as connection:
+                    found = settle(connection, self.url)
+                break
+            except AwayError as error:
+                if not left or not any(word in str(error) for word in _CONFLICT):
+                    raise
+        self.migrated = (found, SCHEMA_VERSION)
+        if 0 < found < SCHEMA_VERSION:
+            log.warning(
+                "database %s: its schema was of version %d and is now of version %d, which took %.1f s; "
+                "an older abloop refuses it from now on",
+                *(self.url, found, SCHEMA_VERSION, time.perf_counter() - started),
+            )
 
     def _open_within(self, patience: float, url: str) -> None:
         """Open, or go on without after some seconds; an obstacle that will last is raised."""
@@ -215,7 +239,7 @@ def explain_refusal(url: str, error: DBAPIError) -> str:
     """Return what is wrong with the database and what to do."""
     said = str(error.orig)
     low = said.lower()
-    if "locked" in low or "busy" in low:
+    if any(word in low for word in ("locked", "busy", *_CONFLICT)):
         fix = (
             f"another process held it for over {BUSY_SECONDS:g} s; close that process, or use Postgres for many writers"
         )

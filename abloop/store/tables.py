@@ -67,7 +67,7 @@ decisions = sa.Table(  # a decision that is joined keeps its place here, without
     sa.Column("decision_id", _Text, primary_key=True),
     sa.Column("version", _Int, nullable=False),
     sa.Column("at", _Float, nullable=False),
-    sa.Column("digest", _Int, nullable=False),
+    sa.Column("digest", _Int, nullable=False, server_default="0"),
     sa.Column("body", sa.LargeBinary),
     sa.Index(
         "abloop_decisions_waiting",
@@ -159,4 +159,28 @@ sticky = sa.Table(
     sa.Column("unit", _Text, primary_key=True),
     sa.Column("arm", _Text, nullable=False),
     sa.Column("propensity", _Float, nullable=False),
+)
+entities = sa.Table(  # what a decision was about, for the tallies of its observations
+    "abloop_entities",
+    metadata,
+    sa.Column("strategy", _Text, primary_key=True),
+    sa.Column("decision_id", _Text, primary_key=True),
+    sa.Column("key", _Text, primary_key=True),
+    sa.Column("entity", _Text, nullable=False),
+    sa.Column("at", _Float, nullable=False, index=True),
+)
+tallies = sa.Table(  # of a metric per entity, in buckets of time
+    "abloop_tallies",
+    metadata,
+    sa.Column("strategy", _Text, primary_key=True),
+    sa.Column("key", _Text, primary_key=True),
+    sa.Column("entity", _Text, primary_key=True),
+    sa.Column("metric", _Text, primary_key=True),
+    sa.Column("resolution", _Int, primary_key=True, autoincrement=False),
+    sa.Column("bucket", _Int, primary_key=True, autoincrement=False),
+    sa.Column("count", _Int, nullable=False),
+    sa.Column("sum", _Float, nullable=False),
+    sa.Column("last", _Float, nullable=False),
+    sa.Column("last_at", _Float, nullable=False),
+    sa.Index("abloop_tallies_old", "resolution", "bucket"),
 )
