@@ -1,4 +1,4 @@
-"""Decisions and their observations to rows. A pure function of its input; knows no storage.
+"""Decisions and their observations to labels, column by column. A pure function of its input; knows no storage.
 
 A row is complete when its TTL has ended, for every decision alike: were fast outcomes let in early, they
 would be over-represented in what the models learn from.
@@ -6,40 +6,78 @@ would be over-represented in what the models learn from.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_64_digest
 
-from abloop.records import Decision, Observation, Row
+from abloop.records import Decision
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
-class Label:
+class Label(NamedTuple):
     """How the observations of one metric become one value.
 
-    Args:
+    Attributes:
         name: The metric.
         combine: `last`, `sum` or `max`.
         default: Value where nothing was observed; None keeps it missing.
     """
 
-    __slots__ = ("combine", "default", "name")
+    name: str
+    combine: str = "last"
+    default: float | None = 0.0
 
-    def __init__(self, name: str, combine: str = "last", default: float | None = 0.0) -> None:
-        """Keep the rule."""
-        self.name = name
-        self.combine = combine
-        self.default = default
 
-    def value(self, observations: Sequence[Observation]) -> float | None:
-        """Return the label of one decision from its observations of this metric, in any order."""
-        if not observations:
-            return self.default
-        if self.combine == "sum":
-            return sum(sorted(observation.value for observation in observations))
-        if self.combine == "max":
-            return max(observation.value for observation in observations)
-        return max(observations, key=lambda observation: (observation.time, observation.key, observation.value)).value
+class Seen(NamedTuple):
+    """Observations, column by column, each of length m.
+
+    Attributes:
+        decision_ids: Their decisions.
+        names: Their metrics.
+        keys: Their idempotency keys.
+        times: When they happened, in seconds since 1970.
+        values: Their values.
+    """
+
+    decision_ids: Sequence[str] = ()
+    names: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    times: Sequence[float] = ()
+    values: Sequence[float] = ()
+
+
+class Column(NamedTuple):
+    """One label of n decisions.
+
+    Attributes:
+        values: Shape (n,); not a number where it is missing.
+        counts: Number of observations behind it, shape (n,); 0 where it is the default.
+        times: Time of the last, shape (n,); not a number where there is none.
+    """
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.int32]
+    times: NDArray[np.float64]
+
+
+class Joined(NamedTuple):
+    """The labels of n decisions.
+
+    Attributes:
+        labels: Metric to its column.
+        hashes: A hash of each observation that made the labels, decision by decision and rising, length u.
+        ends: Where each decision's hashes end, shape (n,).
+        left: Places of the observations that are in none of them.
+    """
+
+    labels: dict[str, Column]
+    hashes: NDArray[np.uint64]
+    ends: NDArray[np.int64]
+    left: NDArray[np.intp]
 
 
 def observation_hash(name: str, key: str) -> bytes:
@@ -56,58 +94,92 @@ def observation_hash(name: str, key: str) -> bytes:
     return xxh3_64_digest(f"{name}/{key}".encode())
 
 
-def join(
-    decisions: Iterable[Decision], observations: Iterable[Observation], labels: Sequence[Label], ttl: float
-) -> list[Row]:
-    """Return the rows of decisions whose TTL has ended, ordered by time and decision id.
+def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl: float) -> Joined:
+    """Return the labels of decisions whose TTL has ended.
 
     Args:
-        decisions: Decisions whose TTL has ended.
-        observations: Theirs, in any order, each once; those of other decisions, of metrics without a label and from
-            after the TTL are left out.
+        decisions: Decisions whose TTL has ended, length n.
+        seen: Observations, in any order, each once; those of other decisions, of metrics without a label and from
+            after the TTL are left over.
         labels: The labels of the blueprint.
         ttl: Seconds after a decision in which observations count.
 
     Returns:
-        One row for each decision.
+        Labels in the order of the decisions, the same for any order of the observations.
 
     Example:
         >>> d = Decision("d1", "s", 1, "u", 0.0, (), (), "a", 0.5, "randomise", "a")
-        >>> join([d], [Observation("d1", "s", 5.0, "bought", 1.0)], [Label("bought")], ttl=10.0)[0].labels
-        {'bought': 1.0}
+        >>> seen = Seen(["d1"], ["bought"], ["k1"], [5.0], [2.0])
+        >>> float(join([d], seen, [Label("bought")], ttl=10.0).labels["bought"].values[0])
+        2.0
     """
-    by_name = {label.name: label for label in labels}
-    defaults: dict[str, float | None] = {label.name: label.default for label in labels}
-    found: dict[str, list[Observation]] = defaultdict(list)
-    for observation in observations:
-        if observation.name in by_name:
-            found[observation.decision_id].append(observation)
-    rows = []
-    for decision in sorted(decisions, key=lambda decision: (decision.time, decision.decision_id)):
-        end = decision.time + ttl
-        own = [seen for seen in found.get(decision.decision_id, ()) if seen.time <= end]
-        if not own:
-            rows.append(Row(decision, defaults, {}))
-            continue
-        each: dict[str, list[Observation]] = {}
-        for seen in own:
-            each.setdefault(seen.name, []).append(seen)
-        values = defaults | {name: by_name[name].value(seen) for name, seen in each.items()}
-        observed = {name: (len(seen), max(one.time for one in seen)) for name, seen in each.items()}
-        keys = sorted(observation_hash(seen.name, seen.key) for seen in own)
-        rows.append(Row(decision, values, observed, b"".join(keys)))
-    return rows
+    import numpy as np
+
+    rank = {label.name: place for place, label in enumerate(labels)}
+    row_of = {decision.decision_id: row for row, decision in enumerate(decisions)}
+    which = np.array([rank.get(name, -1) for name in seen.names], dtype=np.int64)
+    rows = np.array([row_of.get(name, -1) for name in seen.decision_ids], dtype=np.int64)
+    times, values = np.array(seen.times, dtype=np.float64), np.array(seen.values, dtype=np.float64)
+    until = np.array([decision.time for decision in decisions], dtype=np.float64) + ttl
+    known = (rows >= 0) & (which >= 0)
+    known[known] = times[known] <= until[rows[known]]
+    used = np.flatnonzero(known)
+    columns = {
+        label.name: _column(label, used[which[used] == rank[label.name]], rows, times, values, seen.keys, len(until))
+        for label in labels
+    }
+    digests = b"".join([observation_hash(seen.names[place], seen.keys[place]) for place in used.tolist()])
+    hashes = np.frombuffer(digests, dtype=">u8").astype(np.uint64)
+    hashes = hashes[np.lexsort((hashes, rows[used]))]
+    ends = np.cumsum(np.bincount(rows[used], minlength=len(until)))
+    return Joined(columns, hashes, ends, np.flatnonzero(~known))
 
 
-def left_over(rows: Iterable[Row], observations: Sequence[Observation]) -> list[Observation]:
-    """Return the observations that are in none of the rows.
+def _column(
+    label: Label,
+    used: NDArray[np.intp],
+    rows: NDArray[np.int64],
+    times: NDArray[np.float64],
+    values: NDArray[np.float64],
+    keys: Sequence[str],
+    n: int,
+) -> Column:
+    """Return one label of n decisions from the observations that count."""
+    import numpy as np
 
-    Args:
-        rows: From `join`.
-        observations: What it was given.
-    """
-    used = {row.decision.decision_id: row.keys for row in rows}
-    if sum(map(len, used.values())) == 8 * len(observations):
-        return []
-    parts = {(name, keys[at : at + 8]) for name, keys in used.items() for at in range(0, len(keys), 8)}
-    return [seen for seen in observations if (seen.decision_id, observation_hash(seen.name, seen.key)) not in parts]
+    found = np.full(n, np.nan if label.default is None else label.default)
+    counts, latest = np.zeros(n, dtype=np.int32), np.full(n, np.nan)
+    if not len(used):
+        return Column(found, counts, latest)
+    order = np.lexsort((values[used], times[used], rows[used]))
+    used = used[order]
+    mine = rows[used]
+    starts = np.flatnonzero(np.r_[True, mine[1:] != mine[:-1]])
+    ends = np.r_[starts[1:], len(used)]
+    there = mine[starts]
+    counts[there], latest[there] = ends - starts, times[used[ends - 1]]
+    if label.combine == "sum":  # from the least value on, so that it has the same last digit in any order of arrival
+        found[there] = np.add.reduceat(values[used[np.lexsort((values[used], mine))]], starts)
+    elif label.combine == "max":
+        found[there] = np.maximum.reduceat(values[used], starts)
+    else:
+        found[there] = values[used[_last(used, starts, ends, times, keys)]]
+    return Column(found, counts, latest)
+
+
+def _last(
+    used: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    ends: NDArray[np.intp],
+    times: NDArray[np.float64],
+    keys: Sequence[str],
+) -> NDArray[np.intp]:
+    """Return where each decision's last observation is: of those at one time, the one with the greatest key."""
+    last = ends - 1
+    several = ends - starts > 1
+    tied = several & (times[used[last]] == times[used[last - several]])
+    for group in tied.nonzero()[0].tolist():
+        end = last[group]
+        same = [at for at in range(starts[group], end + 1) if times[used[at]] == times[used[end]]]
+        last[group] = max(same, key=lambda at: (keys[int(used[at])], at))
+    return last

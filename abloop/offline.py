@@ -154,20 +154,20 @@ def _join_version(workspace: Workspace, version: int, blueprint: Blueprint) -> i
         due = workspace.journal.due(blueprint.strategy, version, before, FILE_ROWS)
         if not due.decisions:
             return rows
-        joined = joining.join(due.decisions, due.observations, labels, ttl)
-        table = parquet.to_table(joined, blueprint, due.bodies)
+        joined = joining.join(due.decisions, due.seen, labels, ttl)
+        table = parquet.to_table(due.decisions, joined, blueprint, due.bodies)
         file = TableFile(
             parquet.write(table, workspace.table_directory, blueprint.strategy, version),
             blueprint.strategy,
             version,
-            len(joined),
-            {metric.name: sum(metric.name in row.observed for row in joined) for metric in here},
+            len(due.decisions),
+            {name: int((column.counts > 0).sum()) for name, column in joined.labels.items()},
             workspace.clock(),
-            joined[0].decision.time,
-            joined[-1].decision.time,
+            due.decisions[0].time,
+            due.decisions[-1].time,
         )
-        if workspace.journal.complete(file, due, joining.left_over(joined, due.observations)):
-            rows += len(joined)
+        if workspace.journal.complete(file, due, joined.left.tolist()):
+            rows += len(due.decisions)
 
 
 def gate(

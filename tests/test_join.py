@@ -1,19 +1,23 @@
-"""Decisions and observations to rows: a pure function, the same in whatever order things arrived."""
+"""Joining: order of arrival never matters, the TTL ends every row alike, missing stays missing."""
 
 from __future__ import annotations
 
 import math
+from random import Random
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abloop.join import Label, join
-from abloop.records import Decision, Observation
+from abloop.join import Joined, Label, Seen, join, observation_hash
+from abloop.records import Decision
 
 TTL = 10.0
-LABELS = [Label("last"), Label("sum", "sum", None), Label("max", "max", -1.0)]
+LABELS = [Label("last"), Label("sum", "sum"), Label("max", "max", None)]
+Observed = tuple[str, str, str, float, float]
 
 
 def decided(name: str, time: float = 0.0) -> Decision:
@@ -21,73 +25,99 @@ def decided(name: str, time: float = 0.0) -> Decision:
     return Decision(name, "s", 1, "u", time, (), (), "a", 0.5, "randomise", "a")
 
 
-def seen(name: str, time: float, metric: str, value: float, key: str = "") -> Observation:
-    """Return an observation."""
-    return Observation(name, "s", time, metric, value, key)
+def columns(observations: list[Observed]) -> Seen:
+    """Return decision, metric, key, time and value of each observation as columns."""
+    return Seen(*zip(*observations, strict=True)) if observations else Seen()
 
 
-observed = st.builds(
-    seen,
+def plain(joined: Joined) -> Any:
+    """Return labels and hashes as values that can be compared."""
+    found = {name: [part.tolist() for part in column] for name, column in joined.labels.items()}
+    return repr((found, joined.hashes.tolist(), joined.ends.tolist()))
+
+
+observed = st.tuples(
     st.sampled_from(["d0", "d1", "d2", "elsewhere"]),
-    st.integers(0, 30).map(float),
     st.sampled_from(["last", "sum", "max", "unlabelled"]),
+    st.text("kl", max_size=3),
+    st.integers(0, 30).map(float),
     st.floats(-1e3, 1e3),
-    st.sampled_from(["", "k1", "k2"]),
 )
+several = st.lists(observed, max_size=25, unique_by=lambda seen: seen[:3])
 DECISIONS = [decided("d0"), decided("d1", 5.0), decided("d2", 5.0)]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(observed, max_size=25), st.randoms(use_true_random=False))
-def test_order_of_arrival_does_not_matter(observations: list[Observation], random: object) -> None:
-    """Shuffled decisions and observations give the same rows, ordered by time and id."""
-    rows = join(DECISIONS, observations, LABELS, TTL)
-    decisions, shuffled = DECISIONS.copy(), observations.copy()
-    random.shuffle(decisions)  # type: ignore[attr-defined]
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert join(decisions, shuffled, LABELS, TTL) == rows
-    assert [row.decision.decision_id for row in rows] == ["d0", "d1", "d2"]
+@given(several, st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_matter(observations: list[Observed], random: Random) -> None:
+    """Shuffled observations give the same labels, to the last bit."""
+    found = plain(join(DECISIONS, columns(observations), LABELS, TTL))
+    random.shuffle(observations)
+    assert plain(join(DECISIONS, columns(observations), LABELS, TTL)) == found
+
+
+@settings(max_examples=100, deadline=None)
+@given(several)
+def test_labels_equal_a_group_by(observations: list[Observed]) -> None:
+    """Sum, greatest and last value, number and time of the last in the TTL are those of a pandas group-by."""
+    joined = join(DECISIONS, columns(observations), LABELS, TTL)
+    frame = pd.DataFrame(observations, columns=["decision_id", "name", "key", "time", "value"])
+    used = 0
+    for row, decision in enumerate(DECISIONS):
+        mine = frame[(frame["decision_id"] == decision.decision_id) & (frame["time"] <= decision.time + TTL)]
+        for label in LABELS:
+            theirs = mine[mine["name"] == label.name].sort_values(["time", "key"])
+            value, count, last = (part[row] for part in joined.labels[label.name])
+            used += count
+            assert count == len(theirs)
+            if theirs.empty:
+                assert math.isnan(last)
+                assert math.isnan(value) if label.default is None else value == label.default
+                continue
+            assert last == theirs["time"].max()
+            if label.combine == "sum":
+                assert value == pytest.approx(math.fsum(theirs["value"]), abs=1e-9)
+            else:
+                assert value == (theirs["value"].max() if label.combine == "max" else theirs["value"].iloc[-1])
+    assert used + len(joined.left) == len(observations)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(observed, max_size=25))
-def test_labels_equal_a_group_by(observations: list[Observation]) -> None:
-    """Sum, greatest and last value in the TTL are those of a pandas group-by."""
-    rows = join(DECISIONS, observations, LABELS, TTL)
-    columns = ["decision_id", "strategy", "time", "name", "value", "key"]
-    frame = pd.DataFrame([[getattr(o, c) for c in columns] for o in observations], columns=columns)
-    for row in rows:
-        start = row.decision.time
-        mine = frame[(frame["decision_id"] == row.decision.decision_id) & (frame["time"] <= start + TTL)]
-        assert set(row.observed) == set(mine["name"]) - {"unlabelled"}
-        for label in LABELS:
-            values = mine[mine["name"] == label.name].sort_values(["time", "key", "value"])["value"]
-            found = row.labels[label.name]
-            if values.empty:
-                assert found == label.default
-            elif label.combine == "sum":
-                assert found == pytest.approx(math.fsum(values), abs=1e-9)
-            else:
-                assert found == (values.max() if label.combine == "max" else values.iloc[-1])
+@given(several)
+def test_each_row_has_the_hashes_of_its_observations(observations: list[Observed]) -> None:
+    """What a row keeps of its observations are their hashes and no others, rising; the others are left over."""
+    joined = join(DECISIONS, columns(observations), LABELS, TTL)
+    left = set(joined.left.tolist())
+    start = 0
+    for decision, end in zip(DECISIONS, joined.ends.tolist(), strict=True):
+        mine = [
+            seen for place, seen in enumerate(observations) if place not in left and seen[0] == decision.decision_id
+        ]
+        expected = sorted(int.from_bytes(observation_hash(seen[1], seen[2])) for seen in mine)
+        assert joined.hashes[start:end].tolist() == expected
+        start = end
+    assert start == len(joined.hashes)
 
 
 @pytest.mark.parametrize(("time", "value"), [(TTL, 1.0), (TTL + 1e-6, 0.0)], ids=["at-the-end", "after"])
 def test_the_ttl_is_inclusive(time: float, value: float) -> None:
     """An observation at the end of the TTL counts, one after it does not."""
-    (row,) = join([decided("d")], [seen("d", time, "m", 1.0)], [Label("m")], TTL)
-    assert row.labels == {"m": value}
-    assert set(row.observed) == ({"m"} if value else set())
+    joined = join([decided("d")], columns([("d", "m", "k", time, 1.0)]), [Label("m")], TTL)
+    assert joined.labels["m"].values.tolist() == [value]
+    assert joined.labels["m"].counts.tolist() == [int(value)]
+    assert joined.left.tolist() == ([] if value else [0])
 
 
 def test_missing_stays_missing() -> None:
     """A metric without a default is missing where nothing was seen, never zero; a seen zero is a zero."""
-    seen_zero = [seen("d1", 6.0, "m", 0.0)]
-    rows = join([decided("d0"), decided("d1", 5.0)], seen_zero, [Label("m", "last", None)], TTL)
-    assert [row.labels["m"] for row in rows] == [None, 0.0]
-    assert [set(row.observed) for row in rows] == [set(), {"m"}]
+    zero = columns([("d1", "m", "k", 6.0, 0.0)])
+    joined = join([decided("d0"), decided("d1", 5.0)], zero, [Label("m", "last", None)], TTL)
+    assert np.isnan(joined.labels["m"].values).tolist() == [True, False]
+    assert joined.labels["m"].counts.tolist() == [0, 1]
 
 
 def test_nothing_gives_nothing() -> None:
-    """Without decisions there are no rows, without labels rows without labels."""
-    assert join([], [seen("d", 0.0, "m", 1.0)], LABELS, TTL) == []
-    assert join([decided("d")], [seen("d", 0.0, "m", 1.0)], [], TTL)[0].labels == {}
+    """Without decisions there are no rows, and every observation is left over."""
+    joined = join([], columns([("d", "m", "k", 0.0, 1.0)]), [Label("m")], TTL)
+    assert (len(joined.ends), len(joined.hashes), joined.left.tolist()) == (0, 0, [0])
+    assert len(join([decided("d")], Seen(), [Label("m")], TTL).labels["m"].values) == 1

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
 Values = tuple[Any, ...]
+PART = 2_000
 
 
 def insert_many(connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Values]) -> int:
@@ -39,6 +40,23 @@ def insert_many(connection: Connection, table: sa.Table, names: Sequence[str], r
         statement = f"{into} SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
         given = [tuple(map(list, zip(*ordered, strict=True)))]
     return connection.exec_driver_sql(statement, given, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def select_columns(connection: Connection, query: sa.Select[Any]) -> list[list[Any]]:
+    """Return the columns of a query's rows; a part of the rows at a time, so that few are in memory as rows.
+
+    Args:
+        connection: Where it is asked.
+        query: It.
+
+    Returns:
+        A list for each column, of length n.
+    """
+    columns: list[list[Any]] = [[] for _ in query.selected_columns]
+    for part in connection.execute(query).partitions(PART):
+        for column, values in zip(columns, zip(*part, strict=True), strict=True):
+            column.extend(values)
+    return columns
 
 
 def among(connection: Connection, column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,8 +16,9 @@ from sqlalchemy.engine import Connection
 from xxhash import xxh3_64_intdigest
 
 from abloop.errors import StoreError
-from abloop.records import Decision, Loss, Observation, Record, decode, encode
-from abloop.store.bulk import Values, among, insert_many
+from abloop.join import Seen
+from abloop.records import Decision, Loss, Observation, Record, decode_many, encode
+from abloop.store.bulk import Values, among, insert_many, select_columns
 from abloop.store.counts import count
 from abloop.store.dead import Dead, bury
 from abloop.store.events import Keys, new_events, no_keys, purge, tally
@@ -51,14 +53,16 @@ class Due(msgspec.Struct, frozen=True):
     """Decisions whose TTL has ended.
 
     Attributes:
+        strategy: Their strategy.
         decisions: The decisions, oldest first.
-        bodies: Decision id to the decision as it was logged.
-        observations: All there is of theirs.
+        bodies: The decisions as they were logged.
+        seen: All observations there are of theirs.
     """
 
+    strategy: str
     decisions: list[Decision]
-    bodies: dict[str, bytes]
-    observations: list[Observation]
+    bodies: list[bytes]
+    seen: Seen
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -178,22 +182,22 @@ class Journal:
             .order_by(decisions.c.at, decisions.c.decision_id)
             .limit(most)
         )
-        seen = observations.c
-        theirs = sa.select(seen.decision_id, seen.strategy, seen.at, seen.name, seen.value, seen.key)
+        its = observations.c
+        theirs = sa.select(its.decision_id, its.name, its.key, its.at, its.value).where(its.strategy == strategy)
         with self._database.reading() as connection:
-            bodies = {row[0]: row[1] for row in connection.execute(oldest)}
-            mine = (seen.strategy == strategy, among(connection, seen.decision_id, list(bodies)))
-            found = [Observation(*row) for row in connection.execute(theirs.where(*mine))] if bodies else []
-        records = [decode(body) for body in bodies.values()]
-        return Due([record for record in records if isinstance(record, Decision)], bodies, found)
+            names, bodies = select_columns(connection, oldest)
+            found = select_columns(connection, theirs.where(among(connection, its.decision_id, names)))
+        made: Any = decode_many(bodies)
+        return Due(strategy, made, bodies, Seen(*found))
 
-    def complete(self, file: TableFile, due: Due, kept: Sequence[Observation]) -> bool:
+    def complete(self, file: TableFile, due: Due, left: Sequence[int]) -> bool:
         """List a file, mark its decisions as joined and let go of their observations, all or nothing.
 
         Args:
             file: The file, already on disk.
             due: What it was made of.
-            kept: Observations that are not: they came from after the TTL, or their metric waits longer.
+            left: Places of the observations that are not in it: they came from after the TTL, or their metric waits
+                longer.
 
         Returns:
             Whether it was listed; False where observations of its decisions came meanwhile, and it must be made again.
@@ -201,7 +205,12 @@ class Journal:
         Raises:
             StoreError: Another worker joined one of the decisions first; nothing was changed.
         """
-        strategy, names = file.strategy, list(due.bodies)
+        strategy, names = file.strategy, [made.decision_id for made in due.decisions]
+        seen, received = due.seen, len(due.seen.names)
+        kept = [
+            (strategy, seen.decision_ids[at], "", seen.names[at], seen.keys[at], seen.times[at], seen.values[at])
+            for at in left
+        ]
         with self._database.transaction() as connection:
             mark = decisions.update().where(
                 decisions.c.strategy == strategy,
@@ -215,12 +224,12 @@ class Journal:
                     "Nothing was listed twice; run the cycle again"
                 )
             theirs = (observations.c.strategy == strategy, among(connection, observations.c.decision_id, names))
-            if connection.execute(observations.delete().where(*theirs)).rowcount != len(due.observations):
+            if connection.execute(observations.delete().where(*theirs)).rowcount != received:
                 connection.rollback()
                 return False
-            insert_many(connection, late, LATE, [late_row(seen) for seen in kept])
+            insert_many(connection, late, LATE, kept)
             add_files(connection, strategy, [file])
-            count(connection, {(strategy, "rows"): len(names), (strategy, "joined"): len(due.observations) - len(kept)})
+            count(connection, {(strategy, "rows"): len(names), (strategy, "joined"): received - len(kept)})
         return True
 
     def backlog(self, strategy: str) -> Backlog:
@@ -234,11 +243,6 @@ class Journal:
                 sa.select(sa.func.count()).select_from(observations).where(observations.c.strategy == strategy)
             ).scalar_one()
         return Backlog(waiting=waiting, joined=total - waiting, observations=open_observations)
-
-
-def late_row(seen: Observation) -> Values:
-    """Return an observation as a row of the late ones."""
-    return (seen.strategy, seen.decision_id, seen.unit, seen.name, seen.key, seen.time, seen.value)
 
 
 def _lost(records: Sequence[Shipment]) -> int:

@@ -10,32 +10,38 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint import Blueprint
 from abloop.errors import StoreError
-from abloop.records import Record, Row, decode, encode
+from abloop.join import Column, Joined
+from abloop.records import Decision, Record, decode, encode
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def to_table(rows: Sequence[Row], blueprint: Blueprint, bodies: Mapping[str, bytes] | None = None) -> pa.Table:
+def to_table(
+    decisions: Sequence[Decision], joined: Joined, blueprint: Blueprint, bodies: Sequence[bytes] = ()
+) -> pa.Table:
     """Return rows as an Arrow table.
 
     Args:
-        rows: Rows of one blueprint version, length n.
+        decisions: Decisions of one blueprint version, length n.
+        joined: Their labels; a metric that is not there waits for the end of its window.
         blueprint: That version.
-        bodies: Decision id to its record, where that is at hand.
+        bodies: Their records, where these are at hand.
+
+    Returns:
+        n rows.
     """
+    import numpy as np
     import pyarrow as pa
 
-    decisions = [row.decision for row in rows]
-    names = [d.decision_id for d in decisions]
     columns: dict[str, Any] = {
-        "decision_id": pa.array(names, pa.string()),
+        "decision_id": pa.array([d.decision_id for d in decisions], pa.string()),
         "version": pa.array([d.version for d in decisions], pa.int32()),
         "unit": pa.array([d.unit for d in decisions], pa.string()),
         "time": pa.array([d.time for d in decisions], pa.float64()),
@@ -43,40 +49,38 @@ def to_table(rows: Sequence[Row], blueprint: Blueprint, bodies: Mapping[str, byt
         "propensity": pa.array([d.propensity for d in decisions], pa.float64()),
         "phase": pa.array([d.phase for d in decisions], pa.string()),
         "release": pa.array([d.release for d in decisions], pa.string()),
-        "record": pa.array([bodies[n] for n in names] if bodies else [encode(d) for d in decisions], pa.binary()),
-        "keys": pa.array([row.keys for row in rows], pa.binary()),
+        "record": pa.array(bodies or [encode(d) for d in decisions], pa.binary()),
     }
+    offsets = 8 * np.r_[0, joined.ends].astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(joined.hashes.astype(">u8"))]
+    columns["keys"] = pa.Array.from_buffers(pa.binary(), len(decisions), buffers)
     kinds = {"categorical": pa.string(), "sparse": pa.map_(pa.string(), pa.float64())}
     kinds["embedding"] = pa.list_(pa.float64())
-    by_feature = list(zip(*[d.features for d in decisions], strict=True))
+    by_feature = list(zip(*[d.features for d in decisions], strict=True)) or [()] * len(blueprint.sourced())
     for given, feature in zip(by_feature, blueprint.sourced(), strict=True):
         values: Sequence[Any] = given
         if feature.type == "sparse":
             values = [None if value is None else list(value.items()) for value in given]
         columns[f"x.{feature.name}"] = pa.array(values, kinds.get(feature.type, pa.float64()))
     for metric in blueprint.metrics:
-        columns |= _label(rows, metric.name, waits=bool(metric.window))
+        columns |= _label(joined.labels.get(metric.name), metric.name, len(decisions))
     for position, name in enumerate(blueprint.outputs()):
         predicted = [d.predictions[position] if d.predictions else None for d in decisions]
         columns[name] = pa.array(predicted, pa.float64())
     return pa.table(columns)
 
 
-def _label(rows: Sequence[Row], name: str, *, waits: bool) -> dict[str, Any]:
+def _label(column: Column | None, name: str, n: int) -> dict[str, Any]:
     """Return the columns of a metric; null where its window has not ended yet."""
     import pyarrow as pa
 
-    if waits:
-        values: list[Any] = [None] * len(rows)
-        seen: list[Any] = [(None, None)] * len(rows)
-    else:
-        values = [row.labels[name] for row in rows]
-        seen = [row.observed.get(name, (0, None)) for row in rows]
-    numbers, times = zip(*seen, strict=True) if seen else ((), ())
+    if column is None:
+        empty = pa.nulls(n, pa.float64())
+        return {f"y.{name}": empty, f"n.{name}": pa.nulls(n, pa.int32()), f"at.{name}": empty}
     return {
-        f"y.{name}": pa.array(values, pa.float64()),
-        f"n.{name}": pa.array(numbers, pa.int32()),
-        f"at.{name}": pa.array(times, pa.float64()),
+        f"y.{name}": pa.array(column.values, from_pandas=True),
+        f"n.{name}": pa.array(column.counts),
+        f"at.{name}": pa.array(column.times, from_pandas=True),
     }
 
 

@@ -75,6 +75,7 @@ def import_trial(
     times = _check_times(dataframe, time, workspace.clock() - blueprint.lifecycle.ttl)
     contexts = _contexts(dataframe, feature_columns)
     plan, given = readers(blueprint.sourced()), blueprint.given()
+    spool = Spool(workspace.spool_directory, clock=lambda: min(times))  # its segment is as old as what it holds
     for position, name in enumerate(arms):
         decision = Decision(
             decision_id=f"{strategy}/{units[position]}",
@@ -90,12 +91,12 @@ def import_trial(
             decision=given[name],
         )
         observed = {metric: float(column[position]) for metric, column in values.items()}
-        if not _write(workspace.spool, decision, observed):
+        if not _write(spool, decision, observed):
             raise StoreError(
-                f"spool {workspace.spool.last_error} after {position:,} of {len(arms):,} units. "
+                f"spool {spool.last_error} after {position:,} of {len(arms):,} units. "
                 "Make room and import again: what is there will not count twice"
             )
-    workspace.spool.seal()
+    spool.seal()
     return len(arms)
 
 
@@ -103,7 +104,7 @@ def _write(spool: Spool, decision: Decision, observed: Mapping[str, float]) -> b
     """Write a decision and its observations; return whether all are safe. A missing outcome is not written."""
     about = (decision.decision_id, decision.strategy, decision.time)
     records = [Observation(*about, metric, value, "import") for metric, value in observed.items() if value == value]
-    return all(spool.append(encode(record)) for record in (decision, *records))
+    return spool.append(encode(decision)) and all(spool.append(encode(record), spare=True) for record in records)
 
 
 def _columns(given: Columns) -> dict[str, str]:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from abloop.blueprint import from_mapping
 from abloop.errors import StoreError, UnknownNameError
-from abloop.records import Decision, Loss, Observation, Row, encode
+from abloop.join import Column, Joined
+from abloop.records import Decision, Loss, Observation, encode
 from abloop.store import parquet, sql
 from abloop.store.catalogue import Catalogue
 from abloop.store.counts import read_counts
@@ -51,6 +52,13 @@ def decision(index: int, **changes: object) -> Decision:
         "decision": "a",
     }
     return Decision(**(fields | changes))  # type: ignore[arg-type]
+
+
+def labelled(name: str, values: list[float | None]) -> Joined:
+    """Return one metric of decisions as it is joined, without observations behind it."""
+    found, n = np.array(values, dtype=float), len(values)
+    column = Column(found, np.zeros(n, dtype=np.int32), np.full(n, np.nan))
+    return Joined({name: column}, np.empty(0, dtype=np.uint64), np.zeros(n, dtype=np.int64), np.empty(0, dtype=np.intp))
 
 
 @pytest.fixture
@@ -132,7 +140,7 @@ def test_keys_make_observations_count_once(database: Database) -> None:
     free = [(index, Observation("d1", "s", 0.0, "m", 1.0)) for index in range(10, 12)]
     send(journal, "one", [(1, decision(1)), *same, *free])
     send(journal, "two", [(5, Observation("d1", "s", 9.0, "m", 7.0, "k"))])
-    assert len(journal.due("s", 1, 10.0, 10).observations) == 3
+    assert len(journal.due("s", 1, 10.0, 10).seen.names) == 3
     assert read_counts(database, "s")["observations"] == 3
 
 
@@ -143,7 +151,7 @@ def test_only_what_is_due_is_joined_oldest_first(database: Database) -> None:
     send(journal, "one", [*records, *((i + 20, Observation(f"d{i}", "s", 0.0, "m", 1.0)) for i in (3, 9))])
     due = journal.due("s", 1, 5.0, 2)
     assert [record.decision_id for record in due.decisions] == ["d1", "d3"]
-    assert [observation.decision_id for observation in due.observations] == ["d3"]
+    assert due.seen.decision_ids == ["d3"]
 
 
 def test_what_comes_while_a_row_is_made_is_not_lost(database: Database) -> None:
@@ -167,14 +175,15 @@ def test_what_comes_while_a_row_is_made_is_not_lost(database: Database) -> None:
 def test_parquet_round_trip(tmp_path: Path) -> None:
     """Rows come back with missing values missing; the same rows give the same file name."""
     blueprint = from_mapping(BLUEPRINT)
-    rows = [Row(decision(i), {"m": None if i % 4 == 0 else float(i)}, {}) for i in range(12)]
-    table = parquet.to_table(rows, blueprint)
+    decisions = [decision(i) for i in range(12)]
+    labels = [None if i % 4 == 0 else float(i) for i in range(12)]
+    table = parquet.to_table(decisions, labelled("m", labels), blueprint)
     name = parquet.write(table, tmp_path, "s/…", 1)
     assert name == parquet.write(table, tmp_path, "s/…", 1)
     again = parquet.read(parquet.paths(tmp_path, [name]), ["x.x", "x.c", "y.m", "unit", "absent"])
-    assert again["x.x"].to_pylist() == [row.decision.features[0] for row in rows]
-    assert again["x.c"].to_pylist() == [row.decision.features[1] for row in rows]
-    assert again["y.m"].to_pylist() == [row.labels["m"] for row in rows]
+    assert again["x.x"].to_pylist() == [made.features[0] for made in decisions]
+    assert again["x.c"].to_pylist() == [made.features[1] for made in decisions]
+    assert again["y.m"].to_pylist() == labels
     with pytest.raises(StoreError, match=r"missing.*Restore"):
         parquet.paths(tmp_path, ["gone.parquet"])
     (tmp_path / name).write_bytes(b"PAR1 not")
@@ -188,20 +197,15 @@ def test_reduce_is_pandas(tmp_path: Path) -> None:
     """Moments by unit equal a recomputation with pandas, several decisions a unit and missing values included."""
     rng = np.random.default_rng(0)
     blueprint = from_mapping(BLUEPRINT)
-    rows = [
-        Row(
-            decision(
-                i, unit=f"u{rng.integers(40)}", arm="ab"[rng.integers(2)], phase=("randomise", "holdout")[i % 5 == 0]
-            ),
-            {"m": None if rng.random() < 0.2 else float(rng.normal())},
-            {},
-        )
+    decisions = [
+        decision(i, unit=f"u{rng.integers(40)}", arm="ab"[rng.integers(2)], phase=("randomise", "holdout")[i % 5 == 0])
         for i in range(400)
     ]
-    name = parquet.write(parquet.to_table(rows, blueprint), tmp_path, "s", 1)
+    labels = [None if rng.random() < 0.2 else float(rng.normal()) for _ in range(400)]
+    name = parquet.write(parquet.to_table(decisions, labelled("m", labels), blueprint), tmp_path, "s", 1)
     ours = reduce([str(tmp_path / name)], {"m": '"y.m"'}, phases=["randomise"], traits={"p": "propensity"})
-    frame = pd.DataFrame([(r.decision.unit, r.decision.arm, r.decision.phase, r.labels["m"]) for r in rows])
-    frame.columns = ["unit", "arm", "phase", "m"]
+    frame = pd.DataFrame([(d.unit, d.arm, d.phase) for d in decisions], columns=["unit", "arm", "phase"])
+    frame["m"] = np.array(labels, dtype=float)
     frame = frame[frame["phase"] == "randomise"]
     for arm, part in frame.groupby("arm"):
         sums = part.groupby("unit")["m"].agg(["sum", "count"])
@@ -223,8 +227,8 @@ def test_names_are_never_sql(tmp_path: Path) -> None:
     blueprint = from_mapping(BLUEPRINT | {"metrics": [{"name": evil}], "arms": [{"name": evil}, {"name": "b"}]})
     from abloop.readout import metric_expressions
 
-    row = Row(decision(1, arm=evil), {evil: 2.0}, {})
-    name = parquet.write(parquet.to_table([row], blueprint), tmp_path, evil, 1)
+    table = parquet.to_table([decision(1, arm=evil)], labelled(evil, [2.0]), blueprint)
+    name = parquet.write(table, tmp_path, evil, 1)
     found = reduce([str(tmp_path / name)], metric_expressions(blueprint), phases=["randomise"])
     assert found[evil][evil].s == 2.0
 
