@@ -99,6 +99,14 @@ late = sa.Table(  # those that came after their row was complete, and those of m
     sa.Column("key", _Text, primary_key=True),
     sa.Column("at", _Float, nullable=False),
     sa.Column("value", _Float, nullable=False),
+    sa.Column("fresh", _Int, nullable=False, server_default="1"),  # 0 once a late join has looked at it
+    sa.Index(
+        "abloop_late_fresh",
+        "strategy",
+        "fresh",
+        sqlite_where=sa.text("fresh > 0"),
+        postgresql_where=sa.text("fresh > 0"),
+    ),
     sqlite_with_rowid=False,
 )
 files = sa.Table(  # the manifest: a file belongs to the training table from version `since` on, until version `until`

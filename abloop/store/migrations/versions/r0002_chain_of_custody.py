@@ -106,6 +106,14 @@ def _make_new() -> None:
         sa.Column("key", _Text, primary_key=True),
         sa.Column("at", _Float, nullable=False),
         sa.Column("value", _Float, nullable=False),
+        sa.Column("fresh", _Int, nullable=False, server_default="1"),
+        sa.Index(
+            "abloop_late_fresh",
+            "strategy",
+            "fresh",
+            sqlite_where=sa.text("fresh > 0"),
+            postgresql_where=sa.text("fresh > 0"),
+        ),
         sqlite_with_rowid=False,
     )
     op.create_table(
