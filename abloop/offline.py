@@ -21,6 +21,7 @@ from abloop.models.artefact import Artefact
 from abloop.readout import SRM_ALARM, Readout, readout
 from abloop.rollout.promote import promote
 from abloop.store import parquet
+from abloop.store.bulk import uncollected
 from abloop.store.catalogue import Serving
 from abloop.store.inspection import Inspector
 from abloop.store.manifest import TableFile
@@ -95,7 +96,8 @@ def ship_spool(workspace: Workspace) -> Shipped:
     """Bring every record that product processes wrote into the database."""
     inspector = Inspector(workspace.catalogue, workspace.clock)
     tallied, now = _Tallied(workspace), workspace.clock()
-    shipped = ship(workspace.spool_directory, workspace.journal, tallied, inspector, now)
+    with uncollected():
+        shipped = ship(workspace.spool_directory, workspace.journal, tallied, inspector, now)
     if tallied.some:
         workspace.journal.purge_tallies(workspace.clock())
     return shipped
@@ -138,10 +140,11 @@ def join_rows(workspace: Workspace, strategy: str) -> int:
         StoreError: Database or table cannot be written.
     """
     workspace.catalogue.serving(strategy)
-    return sum(
-        _join_version(workspace, *workspace.catalogue.blueprint(strategy, version))
-        for version in workspace.journal.versions_waiting(strategy)
-    )
+    with uncollected():
+        return sum(
+            _join_version(workspace, *workspace.catalogue.blueprint(strategy, version))
+            for version in workspace.journal.versions_waiting(strategy)
+        )
 
 
 def _join_version(workspace: Workspace, version: int, blueprint: Blueprint) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -12,6 +15,18 @@ from sqlalchemy.engine import Connection
 
 Values = tuple[Any, ...]
 PART = 2_000
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let the cyclic collector rest while a batch is in hand: records hold no cycles, and it would walk them all."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def insert_many(connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Values]) -> int:
@@ -28,8 +43,8 @@ def insert_many(connection: Connection, table: sa.Table, names: Sequence[str], r
     """
     if not rows:
         return 0
-    width = len(table.primary_key.columns)
-    ordered = sorted(rows, key=lambda row: row[:width])  # neighbours in the index, and locks taken in one order
+    key = itemgetter(*range(len(table.primary_key.columns)))
+    ordered = sorted(rows, key=key)  # neighbours in the index, locks taken in one order, the first of equals first
     into = f"INSERT INTO {table.name} ({', '.join(names)})"  # names are our own, values are bound
     given: list[Values] = ordered
     if connection.dialect.name == "sqlite":
@@ -39,6 +54,31 @@ def insert_many(connection: Connection, table: sa.Table, names: Sequence[str], r
         arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
         statement = f"{into} SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
         given = [tuple(map(list, zip(*ordered, strict=True)))]
+    return connection.exec_driver_sql(statement, given, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def delete_many(connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Values]) -> int:
+    """Delete many rows by their keys, in the order of these.
+
+    Args:
+        connection: Inside a transaction.
+        table: The table.
+        names: The columns of its key.
+        rows: Values in the order of `names`, n of them.
+
+    Returns:
+        Rows that were there.
+    """
+    if not rows:
+        return 0
+    given: list[Values] = sorted(rows)
+    if connection.dialect.name == "sqlite":
+        statement = f"DELETE FROM {table.name} WHERE " + " AND ".join(f"{name} = ?" for name in names)  # noqa: S608
+    else:
+        arrays = ", ".join(f"%s::{table.c[name].type.compile(connection.dialect)}[]" for name in names)
+        same = " AND ".join(f"{table.name}.{name} = gone.{name}" for name in names)
+        statement = f"DELETE FROM {table.name} USING unnest({arrays}) AS gone({', '.join(names)}) WHERE {same}"  # noqa: S608
+        given = [tuple(map(list, zip(*given, strict=True)))]
     return connection.exec_driver_sql(statement, given, execution_options={"preserve_rowcount": True}).rowcount
 
 
@@ -53,7 +93,8 @@ def select_columns(connection: Connection, query: sa.Select[Any]) -> list[list[A
         A list for each column, of length n.
     """
     columns: list[list[Any]] = [[] for _ in query.selected_columns]
-    for part in connection.execute(query).partitions(PART):
+    cursor = connection.execute(query).cursor
+    while part := cursor.fetchmany(PART):
         for column, values in zip(columns, zip(*part, strict=True), strict=True):
             column.extend(values)
     return columns

@@ -45,6 +45,8 @@ class Inspector:
         """Look up nothing yet."""
         self._catalogue = catalogue
         self._latest = clock() + DAY
+        self._earliest = -math.inf
+        self._segment: Segment | None = None
         self._versions: dict[str, dict[int, Expected]] = {}
         self._metrics: dict[str, dict[str, str]] = {}
 
@@ -52,13 +54,14 @@ class Inspector:
         """Return why a record of a segment cannot be kept."""
         if isinstance(record, Loss):
             return ""
-        if record.strategy not in self._versions:
-            self._look_up(record.strategy)
-        if not self._versions[record.strategy]:
-            return f"{unknown('strategy', record.strategy, self._catalogue.servings())}. Register it, then replay"
-        return self._wrong_time(record.time, segment) or (
-            self._wrong_decision(record) if isinstance(record, Decision) else self._wrong_observation(record)
-        )
+        if segment is not self._segment:
+            self._segment = segment
+            self._earliest = -math.inf if segment.opened is None else segment.opened - DAY
+        if not self._earliest <= record.time <= self._latest:
+            return self._wrong_time(record.time)
+        if isinstance(record, Observation):
+            return self._wrong_observation(record)
+        return self._wrong_decision(record)
 
     def _look_up(self, strategy: str) -> None:
         """Read the blueprints of a strategy."""
@@ -72,29 +75,37 @@ class Inspector:
             pass
         self._versions[strategy], self._metrics[strategy] = found, metrics
 
-    def _wrong_time(self, time: float, segment: Segment) -> str:
+    def _wrong_strategy(self, name: str) -> str:
+        """Return that there is no such strategy."""
+        return f"{unknown('strategy', name, self._catalogue.servings())}. Register it, then replay"
+
+    def _wrong_time(self, time: float) -> str:
         """Return what is wrong with a record's time: a clock that is a day off joins nothing rightly."""
         if not math.isfinite(time):
             return f"its time is {time}; allowed: seconds since 1970"
-        off, opened = time - self._latest + DAY, segment.opened
-        if off > DAY:
-            return f"its time is {off / DAY:.1f} days ahead; allowed: 1. Set the clock, then replay with --shift"
-        if opened is not None and time < opened - DAY:
-            off = (opened - time) / DAY
-            return f"its time is {off:.1f} days behind its process's; allowed: 1. Replay with --shift"
-        return ""
+        if time > self._latest:
+            off = (time - self._latest) / DAY + 1
+            return f"its time is {off:.1f} days ahead; allowed: 1. Set the clock, then replay with --shift"
+        off = (self._earliest - time) / DAY + 1
+        return f"its time is {off:.1f} days behind its process's; allowed: 1. Replay with --shift"
 
     def _wrong_decision(self, made: Decision) -> str:
         """Return what is wrong with a decision."""
-        versions = self._versions[made.strategy]
-        if made.version not in versions:
-            return f"strategy {made.strategy!r} has no version {made.version}; allowed: {', '.join(map(str, versions))}"
-        expected = versions[made.version]
+        expected = self._versions.get(made.strategy, {}).get(made.version)
+        if expected is None:  # or it was registered just now
+            self._look_up(made.strategy)
+            versions = self._versions[made.strategy]
+            if not versions:
+                return self._wrong_strategy(made.strategy)
+            if made.version not in versions:
+                known = ", ".join(map(str, versions))
+                return f"strategy {made.strategy!r} has no version {made.version}; allowed: {known}"
+            expected = versions[made.version]
         if made.arm not in expected.arms:
             return unknown("arm", made.arm, expected.arms)
         if not 0 < made.propensity <= 1:
             return f"its propensity is {made.propensity!r}; allowed: above 0, at most 1"
-        if len(made.predictions) not in (0, expected.outputs):
+        if made.predictions and len(made.predictions) != expected.outputs:
             return f"it has {len(made.predictions)} predictions; allowed: 0 or {expected.outputs}"
         types = tuple(map(type, made.features))
         if types not in expected.types:
@@ -102,20 +113,27 @@ class Inspector:
             if wrong:
                 return wrong
             expected.types.add(types)
-        return _wrong_texts(
-            made.decision_id, made.unit, made.release, *(value for value in made.features if isinstance(value, str))
-        )
+        return _wrong_name(made.decision_id, "".join(made.entities))
 
     def _wrong_observation(self, seen: Observation) -> str:
         """Return what is wrong with an observation."""
-        metrics = self._metrics[seen.strategy]
-        if seen.name not in metrics:
-            return unknown("metric", seen.name, metrics)
+        by = self._metrics.get(seen.strategy, {}).get(seen.name)
+        if by is None:  # or it was registered just now
+            self._look_up(seen.strategy)
+            metrics = self._metrics[seen.strategy]
+            if not metrics:
+                return self._wrong_strategy(seen.strategy)
+            if seen.name not in metrics:
+                return unknown("metric", seen.name, metrics)
+            by = metrics[seen.name]
         if not math.isfinite(seen.value):
             return f"metric {seen.name!r} is {seen.value}; allowed: finite numbers"
-        if bool(seen.unit) == bool(seen.decision_id):
-            return f"it is of decision {seen.decision_id!r} and unit {seen.unit!r}; allowed: one of them"
-        return _wrong_texts(seen.decision_id or seen.unit, seen.key)
+        if not (seen.decision_id and by == "decision" and not seen.unit) and not (seen.unit and by == "unit"):
+            return (
+                f"metric {seen.name!r} is of a {by}, but this is of decision {seen.decision_id!r} and unit "
+                f"{seen.unit!r}; allowed: that of the {by} alone"
+            )
+        return _wrong_name(seen.decision_id or seen.unit, seen.key)
 
 
 def _expected(blueprint: Blueprint) -> Expected:
@@ -134,10 +152,10 @@ def _wrong_features(made: Decision, expected: Expected) -> str:
     return ""
 
 
-def _wrong_texts(name: str, *others: str) -> str:
+def _wrong_name(name: str, other: str) -> str:
     """Return what is wrong with names, which databases must be able to hold."""
     if not name:
         return "its id is empty; allowed: a text, e.g. from abloop.new_decision_id()"
-    if any("\0" in text for text in (name, *others)):
-        return f"a text of {name!r:.60} holds a zero character, which databases refuse. Remove it where it comes from"
+    if "\0" in name or "\0" in other:
+        return f"a name in {name!r:.60} holds a zero character, which databases refuse. Remove it where it comes from"
     return ""

@@ -17,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from abloop.errors import StoreError
 from abloop.join import Seen
-from abloop.records import Decision, Loss, Observation, Record, decode_many, encode
+from abloop.records import Decision, Loss, Observation, decode_many, encode
 from abloop.store.bulk import Values, among, insert_many, select_columns
 from abloop.store.counts import count
 from abloop.store.dead import Dead, bury
@@ -35,18 +35,33 @@ AGAIN = "the same decision id came again with different content; the first count
 Counted = tuple[str, str]
 
 
-class Shipment(msgspec.Struct, frozen=True, gc=False):
-    """One record of a segment on its way into the database.
+class Part(msgspec.Struct):
+    """What is shipped of a segment in one transaction.
 
     Attributes:
-        offset: Where it ends in the segment.
-        payload: Its bytes.
-        record: What they say.
+        segment: Its name.
+        start: Offset from which on.
+        end: Offset up to which.
+        decisions: Offset, bytes and record of each decision.
+        observations: Offset and record of each observation.
+        losses: What the segment's process could not write.
+        dead: Records that go to the dead letters.
+        torn: Bytes that are no whole record.
     """
 
-    offset: int
-    payload: bytes
-    record: Record
+    segment: str
+    start: int
+    end: int
+    decisions: list[tuple[int, bytes, Decision]] = []
+    observations: list[tuple[int, Observation]] = []
+    losses: list[Loss] = []
+    dead: list[Dead] = []
+    torn: int = 0
+
+    @property
+    def records(self) -> int:
+        """Number of records that are kept."""
+        return len(self.decisions) + len(self.observations) + len(self.losses)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -96,52 +111,37 @@ class Journal:
             found = connection.execute(sa.select(segments.c.shipped).where(segments.c.name == segment)).scalar()
         return int(found or 0)
 
-    def ship(
-        self,
-        segment: str,
-        records: Sequence[Shipment],
-        part: tuple[int, int],
-        keys: Keys = no_keys,
-        refused: Sequence[Dead] = (),
-        torn: int = 0,
-    ) -> bool:
+    def ship(self, part: Part, keys: Keys = no_keys) -> bool:
         """Keep records of a segment and, in the same transaction, their tallies and that they were shipped.
 
         Args:
-            segment: Its name.
-            records: The records, in any order.
-            part: Offsets from which and up to which the segment is shipped by this.
+            part: What is shipped.
             keys: Context keys that are tallied of a strategy and version; version 0 asks for all versions.
-            refused: Records that go to the dead letters.
-            torn: Bytes at the segment's end that are no whole record.
 
         Returns:
             Whether they were kept; False where another worker has shipped this part.
         """
-        start, end = part
         with self._database.transaction() as connection:
-            connection.execute(self._database.insert_new(segments).values(name=segment, shipped=0))
-            mine = (segments.c.name == segment, segments.c.shipped == start)
-            if not connection.execute(segments.update().where(*mine).values(shipped=end)).rowcount:
+            connection.execute(self._database.insert_new(segments).values(name=part.segment, shipped=0))
+            mine = (segments.c.name == part.segment, segments.c.shipped == part.start)
+            if not connection.execute(segments.update().where(*mine).values(shipped=part.end)).rowcount:
                 return False
-            added = Counter({("", "torn"): torn, ("", "lost"): _lost(records)})
-            self._keep_observations(connection, segment, records, keys, added)
-            again = _keep_decisions(connection, segment, records, added)
-            for strategy, number in bury(connection, [*refused, *again]).items():
+            lost = sum(loss.decisions + loss.observations for loss in part.losses)
+            added = Counter({("", "torn"): part.torn, ("", "lost"): lost})
+            self._keep_observations(connection, part, keys, added)
+            again = _keep_decisions(connection, part, added)
+            for strategy, number in bury(connection, [*part.dead, *again]).items():
                 added[strategy, "dead"] += number
             count(connection, added)
         return True
 
-    def _keep_observations(
-        self, connection: Connection, segment: str, records: Sequence[Shipment], keys: Keys, added: Counter[Counted]
-    ) -> None:
+    def _keep_observations(self, connection: Connection, part: Part, keys: Keys, added: Counter[Counted]) -> None:
         """Keep observations and tally those that are new; their decisions are kept after that."""
-        found, outcomes = _observation_rows(segment, records)
-        about = [
-            r.record
-            for r in records
-            if isinstance(r.record, Decision) and any(keys(r.record.strategy, r.record.version))
-        ]
+        found, outcomes = _observation_rows(part)
+        tallied = {
+            name for name in {(made.strategy, made.version) for _, _, made in part.decisions} if any(keys(*name))
+        }
+        about = [made for _, _, made in part.decisions if (made.strategy, made.version) in tallied] if tallied else []
         counted = [row for strategy, rows in found.items() if any(keys(strategy, 0)) for row in rows]
         fresh = new_events(connection, counted)
         for strategy, rows in found.items():
@@ -245,57 +245,43 @@ class Journal:
         return Backlog(waiting=waiting, joined=total - waiting, observations=open_observations)
 
 
-def _lost(records: Sequence[Shipment]) -> int:
-    """Return how many records their process could not write."""
-    found = [shipment.record for shipment in records if isinstance(shipment.record, Loss)]
-    return sum(loss.decisions + loss.observations for loss in found)
-
-
-def _observation_rows(
-    segment: str, records: Sequence[Shipment]
-) -> tuple[dict[str, list[Values]], dict[str, list[Values]]]:
+def _observation_rows(part: Part) -> tuple[dict[str, list[Values]], dict[str, list[Values]]]:
     """Return the rows of observations of decisions, and those of units, by strategy."""
     found: dict[str, list[Values]] = defaultdict(list)
     outcomes: dict[str, list[Values]] = defaultdict(list)
-    for shipment in records:
-        seen = shipment.record
-        if isinstance(seen, Observation):
-            key = seen.key or f"{segment}:{shipment.offset}"
-            if seen.unit:
-                outcomes[seen.strategy].append((seen.strategy, "", seen.unit, seen.name, key, seen.time, seen.value))
-            else:
-                found[seen.strategy].append((seen.strategy, seen.decision_id, seen.name, key, seen.time, seen.value))
+    for offset, seen in part.observations:
+        key = seen.key or f"{part.segment}:{offset}"
+        if seen.unit:
+            outcomes[seen.strategy].append((seen.strategy, "", seen.unit, seen.name, key, seen.time, seen.value))
+        else:
+            found[seen.strategy].append((seen.strategy, seen.decision_id, seen.name, key, seen.time, seen.value))
     return found, outcomes
 
 
-def _keep_decisions(
-    connection: Connection, segment: str, records: Sequence[Shipment], added: Counter[Counted]
-) -> list[Dead]:
+def _keep_decisions(connection: Connection, part: Part, added: Counter[Counted]) -> list[Dead]:
     """Keep decisions, and return those whose id is taken by one of different content."""
-    found: dict[str, dict[int, Values]] = defaultdict(dict)
-    for shipment in records:
-        made = shipment.record
-        if isinstance(made, Decision):
-            row = (made.strategy, made.decision_id, made.version, made.time, _digest(made), shipment.payload)
-            found[made.strategy][shipment.offset] = row
-    again = []
+    found: dict[str, list[Values]] = defaultdict(list)
+    for _, payload, made in part.decisions:
+        row = (made.strategy, made.decision_id, made.version, made.time, digest(made), payload)
+        found[made.strategy].append(row)
+    again: set[Values] = set()
     for strategy, rows in found.items():
-        fresh = insert_many(connection, decisions, DECISION, list(rows.values()))
+        fresh = insert_many(connection, decisions, DECISION, rows)
         added[strategy, "decisions"] += fresh
         if fresh == len(rows):
             continue
-        mine = (
-            decisions.c.strategy == strategy,
-            among(connection, decisions.c.decision_id, [r[1] for r in rows.values()]),
-        )
-        there = dict(connection.execute(sa.select(decisions.c.decision_id, decisions.c.digest).where(*mine)).all())
-        for offset, row in rows.items():
-            if there[row[1]] not in (row[4], UNKNOWN):
-                again.append(Dead(segment, offset, strategy, AGAIN, row[3], row[5]))
-    return again
+        mine = (decisions.c.strategy == strategy, among(connection, decisions.c.decision_id, [row[1] for row in rows]))
+        query = sa.select(decisions.c.decision_id, decisions.c.digest).where(*mine)
+        there = {row[0]: row[1] for row in connection.execute(query)}
+        again |= {(strategy, row[1], row[4]) for row in rows if there[row[1]] not in (row[4], UNKNOWN)}
+    return [
+        Dead(part.segment, offset, made.strategy, AGAIN, made.time, payload)
+        for offset, payload, made in (part.decisions if again else ())
+        if (made.strategy, made.decision_id, digest(made)) in again
+    ]
 
 
-def _digest(made: Decision) -> int:
+def digest(made: Decision) -> int:
     """Return a hash of what a decision says, when it was made and how long that took left out."""
     said = (made.version, made.unit, made.features, made.predictions, made.arm, made.phase, made.decision, made.share)
     return xxh3_64_intdigest(encode(said)) - (1 << 63)

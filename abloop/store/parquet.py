@@ -20,7 +20,9 @@ from abloop.join import Column, Joined
 from abloop.records import Decision, Record, decode, encode
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 def to_table(
@@ -51,9 +53,7 @@ def to_table(
         "release": pa.array([d.release for d in decisions], pa.string()),
         "record": pa.array(bodies or [encode(d) for d in decisions], pa.binary()),
     }
-    offsets = 8 * np.r_[0, joined.ends].astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(joined.hashes.astype(">u8"))]
-    columns["keys"] = pa.Array.from_buffers(pa.binary(), len(decisions), buffers)
+    columns["keys"] = key_column(joined.hashes, joined.ends)
     kinds = {"categorical": pa.string(), "sparse": pa.map_(pa.string(), pa.float64())}
     kinds["embedding"] = pa.list_(pa.float64())
     by_feature = list(zip(*[d.features for d in decisions], strict=True)) or [()] * len(blueprint.sourced())
@@ -63,15 +63,36 @@ def to_table(
             values = [None if value is None else list(value.items()) for value in given]
         columns[f"x.{feature.name}"] = pa.array(values, kinds.get(feature.type, pa.float64()))
     for metric in blueprint.metrics:
-        columns |= _label(joined.labels.get(metric.name), metric.name, len(decisions))
+        columns |= label_columns(joined.labels.get(metric.name), metric.name, len(decisions))
     for position, name in enumerate(blueprint.outputs()):
         predicted = [d.predictions[position] if d.predictions else None for d in decisions]
         columns[name] = pa.array(predicted, pa.float64())
     return pa.table(columns)
 
 
-def _label(column: Column | None, name: str, n: int) -> dict[str, Any]:
-    """Return the columns of a metric; null where its window has not ended yet."""
+def key_column(hashes: NDArray[np.uint64], ends: NDArray[np.int64]) -> pa.Array:
+    """Return what rows keep of their observations.
+
+    Args:
+        hashes: Hashes of the observations, row by row and rising, length u.
+        ends: Where each row's hashes end, shape (n,).
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = 8 * np.r_[0, ends].astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(hashes.astype(">u8"))]
+    return pa.Array.from_buffers(pa.binary(), len(ends), buffers)
+
+
+def label_columns(column: Column | None, name: str, n: int) -> dict[str, Any]:
+    """Return the columns of a metric by name; null where its window has not ended yet.
+
+    Args:
+        column: Its label of n rows; None where its window has not ended.
+        name: The metric.
+        n: Number of rows.
+    """
     import pyarrow as pa
 
     if column is None:
@@ -100,7 +121,8 @@ def write(table: pa.Table, directory: Path, strategy: str, version: int) -> str:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    few = [field.name for field in table.schema if field.type == pa.string() and field.name != "decision_id"]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=few)
     payload = sink.getvalue()
     stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
     name = f"{stem}-v{version}-{hashlib.sha256(payload).hexdigest()[:16]}.parquet"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from abloop.records import Record, decode
+from abloop.records import Decision, Loss, Observation, Record, decode, decode_many
 from abloop.store.dead import Dead
 from abloop.store.events import Keys, no_keys
-from abloop.store.journal import Journal, Shipment
+from abloop.store.journal import Journal, Part
 from abloop.store.spool import MAGIC, Segment, segments
 
 BATCH = 20_000
@@ -60,73 +61,59 @@ def ship(
     moved = torn = refused = 0
     for segment in segments(directory):
         finished = segment.finished()  # before reading: nothing can be added to it after
-        part = _Part(segment, journal, keys, inspect, now)
-        for end, payload in segment.records(part.start):
-            part.take(end, payload)
-            if part.size >= BATCH and not part.send():
+        start = journal.shipped(segment.name)
+        for part in _parts(segment, start, inspect, now):
+            if not journal.ship(part, keys):
                 break
+            start, moved, refused = part.end, moved + part.records, refused + len(part.dead)
         else:
-            tail = _torn(segment.path, part.end) if finished else 0
-            if part.send(tail) and finished:
-                torn += tail
-                segment.path.unlink(missing_ok=True)
-        moved, refused = moved + part.moved, refused + part.refused
+            if finished:
+                torn += _finish(segment, start, journal)
     return Shipped(moved, torn, refused)
 
 
-class _Part:
-    """What is to be shipped of a segment in one transaction.
-
-    Attributes:
-        start: Offset up to which it is shipped.
-        end: Offset up to which this goes.
-        moved: Records that were shipped so far.
-        refused: Records that went to the dead letters so far.
-    """
-
-    def __init__(self, segment: Segment, journal: Journal, keys: Keys, inspect: Inspect, now: float) -> None:
-        self._segment, self._journal, self._keys, self._inspect, self._now = segment, journal, keys, inspect, now
-        self.start = self.end = journal.shipped(segment.name)
-        self.moved = self.refused = 0
-        self._records: list[Shipment] = []
-        self._dead: list[Dead] = []
-
-    @property
-    def size(self) -> int:
-        """Number of records."""
-        return len(self._records) + len(self._dead)
-
-    def take(self, end: int, payload: bytes) -> None:
-        """Add a record, to those that are kept or to the dead letters."""
-        self.end, strategy = end, ""
-        try:
-            record = decode(payload)
-            strategy = getattr(record, "strategy", "")
-            reason = self._inspect(record, self._segment)
-            if len(payload) > LARGEST:
-                reason = f"it is {len(payload):,} bytes long; allowed: {LARGEST:,}. Pass less in the context"
-            if not reason:
-                self._records.append(Shipment(end, payload, record))
-                return
-        except msgspec.DecodeError as error:
-            reason = f"it cannot be read: {error}"
-        self._dead.append(Dead(self._segment.name, end, strategy, reason, self._now, payload))
-
-    def send(self, torn: int = 0) -> bool:
-        """Ship what was added; return whether no other worker was at it."""
-        part = (self.start, self.end + torn)  # so that what is torn is counted once
-        if part[0] != part[1] and not self._journal.ship(
-            self._segment.name, self._records, part, self._keys, self._dead, torn
-        ):
-            return False
-        self.moved += len(self._records)
-        self.refused += len(self._dead)
-        self.start, self._records, self._dead = self.end, [], []
-        return True
+def _parts(segment: Segment, start: int, inspect: Inspect, now: float) -> Iterator[Part]:
+    """Yield what there is to ship of a segment, in parts of one transaction each."""
+    records = segment.records(start)
+    while batch := list(islice(records, BATCH)):
+        offsets, payloads = zip(*batch, strict=True)
+        part = Part(segment.name, start, offsets[-1])
+        for offset, payload, record in zip(offsets, payloads, _decoded(payloads), strict=True):
+            reason = record if isinstance(record, str) else inspect(record, segment)
+            if reason or len(payload) > LARGEST:
+                reason = reason or f"it is {len(payload):,} bytes; allowed: {LARGEST:,}. Pass less in the context"
+                part.dead.append(Dead(segment.name, offset, getattr(record, "strategy", ""), reason, now, payload))
+            elif isinstance(record, Observation):
+                part.observations.append((offset, record))
+            elif isinstance(record, Decision):
+                part.decisions.append((offset, payload, record))
+            elif isinstance(record, Loss):
+                part.losses.append(record)
+        yield part
+        start = part.end
 
 
-def _torn(path: Path, end: int) -> int:
-    """Return how many bytes after the last whole record are not empty."""
-    with path.open("rb") as file:
+def _decoded(payloads: tuple[bytes, ...]) -> list[Record] | list[Record | str]:
+    """Return the records, and in the place of those that cannot be read why."""
+    try:
+        return decode_many(payloads)
+    except msgspec.DecodeError:
+        return [_decoded_or_not(payload) for payload in payloads]
+
+
+def _decoded_or_not(payload: bytes) -> Record | str:
+    try:
+        return decode(payload)
+    except msgspec.DecodeError as error:
+        return f"it cannot be read: {error}"
+
+
+def _finish(segment: Segment, end: int, journal: Journal) -> int:
+    """Remove a segment that is shipped, and return how many bytes after its last whole record are not empty."""
+    with segment.path.open("rb") as file:
         file.seek(max(end, len(MAGIC)))
-        return len(file.read().rstrip(b"\0"))
+        torn = len(file.read().rstrip(b"\0"))
+    if torn:  # shipped to beyond it, so that it is counted once
+        journal.ship(Part(segment.name, end, end + torn, torn=torn))
+    segment.path.unlink(missing_ok=True)
+    return torn

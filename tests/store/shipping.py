@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abloop.records import Record, encode
+from abloop.records import Decision, Observation, Record, encode
 from abloop.store.events import Keys, no_keys
-from abloop.store.journal import Due, Journal, Shipment
+from abloop.store.journal import Due, Journal, Part
 from abloop.store.manifest import TableFile
 
 
@@ -14,9 +14,15 @@ def send(
     journal: Journal, segment: str, records: Sequence[tuple[int, Record]], keys: Keys = no_keys, start: int = -1
 ) -> bool:
     """Ship records, offset and record, as the next part of a segment, or as the part from `start` on."""
-    shipments = [Shipment(offset, encode(record), record) for offset, record in records]
-    first = journal.shipped(segment) if start < 0 else start
-    return journal.ship(segment, shipments, (first, max(offset for offset, _ in records)), keys)
+    part = Part(segment, journal.shipped(segment) if start < 0 else start, max(offset for offset, _ in records))
+    for offset, record in records:
+        if isinstance(record, Decision):
+            part.decisions.append((offset, encode(record), record))
+        elif isinstance(record, Observation):
+            part.observations.append((offset, record))
+        else:
+            part.losses.append(record)
+    return journal.ship(part, keys)
 
 
 def complete(journal: Journal, name: str, due: Due, version: int = 1) -> bool:
