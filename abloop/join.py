@@ -125,7 +125,7 @@ def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl
     known[known] = times[known] <= until[rows[known]]
     used = np.flatnonzero(known)
     columns = {
-        label.name: _column(label, used[which[used] == rank[label.name]], rows, times, values, seen.keys, len(until))
+        label.name: combine(label, used[which[used] == rank[label.name]], rows, times, values, seen.keys, len(until))
         for label in labels
     }
     digests = b"".join([observation_hash(seen.names[place], seen.keys[place]) for place in used.tolist()])
@@ -135,7 +135,7 @@ def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl
     return Joined(columns, hashes, ends, np.flatnonzero(~known))
 
 
-def _column(
+def combine(
     label: Label,
     used: NDArray[np.intp],
     rows: NDArray[np.int64],
@@ -144,7 +144,17 @@ def _column(
     keys: Sequence[str],
     n: int,
 ) -> Column:
-    """Return one label of n decisions from the observations that count."""
+    """Return one label of n decisions from the observations that count, the same for any order of these.
+
+    Args:
+        label: The label.
+        used: Places of the observations that count, length u.
+        rows: Row of each observation, shape (m,).
+        times: When each happened, shape (m,).
+        values: Their values, shape (m,).
+        keys: Their idempotency keys, length m.
+        n: Number of decisions.
+    """
     import numpy as np
 
     found = np.full(n, np.nan if label.default is None else label.default)

@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from abloop.errors import StoreError, UnknownNameError
 from abloop.store.bulk import among
-from abloop.store.counts import raise_count
+from abloop.store.counts import raise_count, read_counts
 from abloop.store.sql import Database
 from abloop.store.tables import files
 
 TABLE = "table"  # counter of a strategy's table versions
+FLOOR = "floor"  # the oldest of them that is whole
 
 
 class TableFile(msgspec.Struct, frozen=True):
@@ -89,9 +90,11 @@ class Manifest:
 
     def version(self, strategy: str) -> int:
         """Return the newest version of a strategy's training table; 0 before its first row."""
-        query = sa.select(sa.func.max(files.c.since), sa.func.max(files.c.until)).where(files.c.strategy == strategy)
-        with self._database.reading() as connection:
-            return max(number or 0 for number in connection.execute(query).one())
+        return read_counts(self._database, strategy).get(TABLE, 0)
+
+    def oldest_version(self, strategy: str) -> int:
+        """Return the oldest version of a strategy's training table that can still be read."""
+        return read_counts(self._database, strategy).get(FLOOR, 0)
 
     def replace(
         self,
@@ -126,18 +129,29 @@ class Manifest:
         return version
 
     def forget(self, names: Sequence[str]) -> None:
-        """Take files off the list."""
+        """Take files off the list; table versions that had one of them can then not be read any more.
+
+        Args:
+            names: Names of files, n of them. Where one is of the table as it is now, that makes a new version of it.
+        """
         with self._database.transaction() as connection:
-            connection.execute(files.delete().where(among(connection, files.c.name, list(names))))
+            those = among(connection, files.c.name, list(names))
+            ends = sa.select(
+                files.c.strategy, sa.func.max(files.c.until), sa.func.count() - sa.func.count(files.c.until)
+            )
+            for strategy, until, current in connection.execute(ends.where(those).group_by(files.c.strategy)).all():
+                floor = raise_count(connection, strategy, TABLE) if current else until
+                there = raise_count(connection, strategy, FLOOR, 0)
+                raise_count(connection, strategy, FLOOR, max(floor - there, 0))
+            connection.execute(files.delete().where(those))
 
     def _check_version(self, strategy: str, table_version: int) -> None:
-        newest = self.version(strategy)
-        with self._database.reading() as connection:
-            oldest = sa.select(sa.func.min(files.c.since)).where(files.c.strategy == strategy)
-            first = connection.execute(oldest).scalar() or 0
-        if not first <= table_version <= newest:
+        oldest, newest = self.oldest_version(strategy), self.version(strategy)
+        if not oldest <= table_version <= newest:
+            removed = "; retention has removed those before" if 0 <= table_version < oldest else ""
             raise UnknownNameError(
-                f"strategy {strategy!r}: its training table has versions {first} to {newest}, got {table_version}"
+                f"strategy {strategy!r}: its training table has versions {oldest} to {newest}{removed}, "
+                f"got {table_version}"
             )
 
 
