@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.postgres import Databases, Server, alive, refuse, why_none
+from tests.postgres import REQUIRED, Databases, Server, alive, refuse, why_none
 
 HELD = "import sys, time; from tests.postgres import Server; s = Server(); s.start(); print(s.directory, flush=True); "
 
@@ -79,3 +79,13 @@ def test_every_database_is_fresh(postgres: Databases) -> None:
         assert sa.inspect(engine).get_table_names() == []
         engine.dispose()
         postgres.drop(url)
+
+
+@pytest.mark.parametrize(("asked", "outcome"), [("1", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_where_postgres_is_required_nothing_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, asked: str, outcome: type[BaseException]
+) -> None:
+    """CI fails where Postgres is missing; elsewhere its tests are skipped, and say why."""
+    monkeypatch.setenv(REQUIRED, asked)
+    with pytest.raises(outcome, match="no server"):
+        refuse("no server")
