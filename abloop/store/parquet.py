@@ -39,7 +39,6 @@ def to_table(
     Returns:
         n rows.
     """
-    import numpy as np
     import pyarrow as pa
 
     columns: dict[str, Any] = {
@@ -154,12 +153,12 @@ def paths(directory: Path, names: Sequence[str]) -> list[str]:
     return [str(path) for path in found]
 
 
-def read(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
+def read(files: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
     """Return some columns of all files, rows in order; a column that a file lacks is null there.
 
     Args:
         files: Paths.
-        columns: Column names.
+        columns: Column names; all where None.
 
     Raises:
         StoreError: A file is damaged.
@@ -170,8 +169,9 @@ def read(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
     parts = []
     for path in files:
         try:
-            there = set(pq.read_schema(path).names)
-            parts.append(pq.read_table(path, columns=[name for name in columns if name in there], partitioning=None))
+            there = pq.read_schema(path).names
+            wanted = there if columns is None else [name for name in columns if name in there]
+            parts.append(pq.read_table(path, columns=wanted, partitioning=None))
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"training table {path} is damaged: {error}. Restore it from a backup") from error
     return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})

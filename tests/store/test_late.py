@@ -1,0 +1,218 @@
+"""The late join: the same table as if everything had come in time, whatever came when, twice, or was cut off."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
+
+from abloop import offline
+from abloop.loop import Loop
+from abloop.records import Decision, Observation, Record
+from abloop.store import parquet
+from abloop.store.counts import read_counts
+from abloop.store.late import LateJoined, join_late
+from abloop.store.manifest import Manifest, TableFile
+from abloop.store.tables import late, observations
+from abloop.testing import ManualClock
+from tests.store.shipping import send
+
+TTL, WINDOW = 10.0, 25.0
+START = 1_000_000.0
+PAID = "SELECT unit, time, value FROM paid WHERE time BETWEEN :start AND :end"
+METRICS: list[dict[str, Any]] = [
+    {"name": "last"},
+    {"name": "sum", "combine": "sum", "default": None},
+    {"name": "max", "combine": "max", "default": -1.0},
+    {"name": "wait", "window": WINDOW, "combine": "sum"},
+    {"name": "kept", "window": 2 * WINDOW},
+    {"name": "unit", "by": "unit", "window": WINDOW, "combine": "sum"},
+    {"name": "newest", "by": "unit", "window": 4.0, "combine": "last", "default": None},
+    {"name": "paid", "by": "unit", "window": WINDOW, "combine": "max", "source": "shop", "query": PAID},
+]
+BLUEPRINT: dict[str, Any] = {
+    "strategy": "s",
+    "arms": [{"name": "a"}, {"name": "b"}],
+    "metrics": METRICS,
+    "lifecycle": {"ttl": TTL},
+}
+OF_DECISIONS = [metric["name"] for metric in METRICS if metric.get("by") != "unit"]
+OF_UNITS = ["unit", "newest"]
+UNITS = 3
+
+
+def open_shop(directory: Path, rows: list[tuple[str, float, float]]) -> str:
+    """Return the URL of a company's own database."""
+    with sqlite3.connect(directory / "shop.db") as connection:
+        connection.execute("CREATE TABLE paid (unit TEXT, time REAL, value REAL)")
+        connection.executemany("INSERT INTO paid VALUES (?, ?, ?)", rows)
+    connection.close()
+    return f"sqlite:///{directory}/shop.db"
+
+
+def open_here(directory: Path, paid: list[tuple[str, float, float]], url: str = "", **blueprint: Any) -> Loop:
+    """Return an installation with the blueprint registered and a shop beside it."""
+    clock = ManualClock(START)
+    sources = {"shop": open_shop(directory, paid)}
+    loop = Loop(url or f"sqlite:///{directory}/a.db", directory, clock, refresh_seconds=3_600.0, sources=sources)
+    loop.register(BLUEPRINT | blueprint)
+    return loop
+
+
+def decided(number: int, time: float) -> Decision:
+    """Return a decision of one of a few units."""
+    return Decision(f"d{number}", "s", 1, f"u{number % UNITS}", START + time, (), (), "a", 0.5, "randomise", "a")
+
+
+def table_of(loop: Loop, version: int | None = None) -> pd.DataFrame:
+    """Return the training table, in order of time and decision."""
+    names = [file.name for file in loop.manifest.files("s", version)]
+    table = parquet.read(parquet.paths(loop.table_directory, names))
+    return table.to_pandas().sort_values(["time", "decision_id"], ignore_index=True) if names else pd.DataFrame()
+
+
+def count_rows(loop: Loop, table: sa.Table) -> int:
+    """Return the number of rows of a table of the database."""
+    with loop.database.reading() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def check_counts(loop: Loop) -> None:
+    """What was received is in a row, waits, is late or was a duplicate: exactly once."""
+    counted = read_counts(loop.database, "s")
+    joined, again = counted.get("joined", 0), counted.get("duplicates", 0)
+    waiting = count_rows(loop, observations) + count_rows(loop, late)
+    assert counted.get("observations", 0) == joined + again + waiting
+
+
+def expected(decisions: list[Decision], seen: list[Observation], paid: list[tuple[str, float, float]]) -> pd.DataFrame:
+    """Return all labels by pandas, from everything at once."""
+    frame = pd.DataFrame(
+        [(o.decision_id, o.unit, o.name, o.key, o.time, o.value) for o in seen]
+        + [("", unit, "paid", f"p{place}", time, value) for place, (unit, time, value) in enumerate(paid)],
+        columns=["decision_id", "unit", "name", "key", "time", "value"],
+    ).drop_duplicates(["decision_id", "unit", "name", "key"])
+    rows = []
+    for made in sorted(decisions, key=lambda made: (made.time, made.decision_id)):
+        row: dict[str, Any] = {"decision_id": made.decision_id}
+        for metric in METRICS:
+            mine = frame[frame["name"] == metric["name"]]
+            mine = mine[mine["time"] <= made.time + metric.get("window", TTL)]
+            if metric.get("by") == "unit":
+                mine = mine[(mine["unit"] == made.unit) & (mine["time"] >= made.time)]
+            else:
+                mine = mine[mine["decision_id"] == made.decision_id]
+            mine = mine.sort_values(["time", "key"])
+            value: Any = metric.get("default", 0.0)
+            if len(mine):
+                combine = metric.get("combine", "last")
+                value = mine["value"].iloc[-1] if combine == "last" else mine["value"].agg(combine)
+            row |= {f"y.{metric['name']}": value, f"n.{metric['name']}": len(mine)}
+            row[f"at.{metric['name']}"] = mine["time"].max() if len(mine) else None
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def check_table(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    """Every label, number and time of observations is that of the oracle; a missing one is missing."""
+    pd.testing.assert_frame_equal(
+        found[wanted.columns].astype(dict.fromkeys(wanted.columns[1:], float)),
+        wanted.astype(dict.fromkeys(wanted.columns[1:], float)),
+        check_dtype=False,
+    )
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def turn(loop: Loop, kill: str) -> LateJoined | None:
+    """Join late, and be killed at a place, or not."""
+    patch = pytest.MonkeyPatch()
+    replace: Callable[..., int] = Manifest.replace
+
+    def killed(self: Manifest, strategy: str, old: list[str], new: list[TableFile], also: Any) -> int:
+        def die(connection: Connection) -> None:
+            also(connection)
+            raise Killed
+
+        if kill == "written":
+            raise Killed
+        found = replace(self, strategy, old, new, die if kill == "committing" else also)
+        if kill == "committed":
+            raise Killed
+        return found
+
+    patch.setattr(Manifest, "replace", killed)
+    try:
+        return join_late(loop, "s")
+    except Killed:
+        return None
+    finally:
+        patch.undo()
+
+
+times = st.integers(0, 60).map(float)
+values = st.integers(-9, 9).map(float)
+arrivals = st.lists(st.integers(0, 5), min_size=1, max_size=3)
+kills = st.sampled_from(["", "", "written", "committing", "committed"])
+of_decisions = st.tuples(st.integers(0, 5), st.sampled_from(OF_DECISIONS), times, values, arrivals)
+of_units = st.tuples(st.integers(0, UNITS - 1), st.sampled_from(OF_UNITS), times, values, arrivals)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(times, st.integers(0, 2)), min_size=1, max_size=6),
+    st.lists(of_decisions, max_size=14, unique_by=lambda seen: seen[2]),
+    st.lists(of_units, max_size=10, unique_by=lambda seen: seen[2]),
+    st.lists(st.tuples(st.integers(0, UNITS - 1), times, values), max_size=4),
+    st.lists(st.tuples(st.integers(1, 60), kills), min_size=6, max_size=6),
+)
+def test_whatever_comes_when_the_table_is_that_of_pandas(
+    made: list[tuple[float, int]], seen: list[Any], outcomes: list[Any], shop: list[Any], turns: list[tuple[int, str]]
+) -> None:
+    """Late, twice, of units, from a source, cut off anywhere: in the end each label is that of all there ever was."""
+    decisions = [decided(place, time) for place, (time, _) in enumerate(made)]
+    paid = [(f"u{unit}", START + time, value) for unit, time, value in shop]
+    steps: list[list[Record]] = [[] for _ in range(6)]
+    every: list[Observation] = []
+    for place, (_, step) in enumerate(made):
+        steps[step].append(decisions[place])
+    for place, (which, name, time, value, when) in enumerate([*seen, *outcomes]):
+        of_unit = name in OF_UNITS
+        record = Observation(
+            "" if of_unit else f"d{which}", "s", START + time, name, value, f"k{place}", f"u{which}" if of_unit else ""
+        )
+        if of_unit or which < len(made):
+            every.append(record)
+        for step in when:
+            steps[step].append(record)
+    with tempfile.TemporaryDirectory() as directory:
+        loop = open_here(Path(directory), paid)
+        clock: Any = loop.clock
+        for place, (step, (seconds, kill)) in enumerate(zip(steps, turns, strict=True)):
+            if step:
+                send(loop.journal, f"part{place}", list(enumerate(step, 1)))
+            clock.advance(seconds)
+            offline.join_rows(loop, "s")
+            turn(loop, kill)
+            check_counts(loop)
+        clock.advance(1_000.0)
+        offline.join_rows(loop, "s")
+        join_late(loop, "s")
+        check_counts(loop)
+        check_table(table_of(loop), expected(decisions, every, paid))
+        before = {path.name for path in loop.table_directory.iterdir()}
+        again = join_late(loop, "s")
+        assert (again.rows, again.joined, again.duplicates, again.files) == (0, 0, 0, 0)
+        assert {path.name for path in loop.table_directory.iterdir()} == before
+        loop.close()
