@@ -26,6 +26,7 @@ from abloop.store.catalogue import Serving
 from abloop.store.inspection import Inspector
 from abloop.store.manifest import TableFile
 from abloop.store.ship import Shipped, ship
+from abloop.store.tallied import TalliedKeys
 from abloop.store.workspace import Workspace
 from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
@@ -84,49 +85,22 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
     shipped = ship_spool(workspace)
     joined = join_rows(workspace, strategy)
     seen = readout(workspace, strategy)
-    known = _still_valid(workspace, seen)
-    if known:
-        return Cycle(shipped, joined, seen, known, workspace.catalogue.serving(strategy))
-    judged = gate(workspace, strategy, always_valid=always_valid)
-    serving = switch(workspace, strategy, judged)
-    return Cycle(shipped, joined, seen, judged.verdict, serving)
+    verdict = last_word(workspace, strategy, seen.version, seen.rows)
+    if verdict is None:
+        judged = gate(workspace, strategy, always_valid=always_valid)
+        return Cycle(shipped, joined, seen, judged.verdict, switch(workspace, strategy, judged))
+    return Cycle(shipped, joined, seen, verdict, workspace.catalogue.serving(strategy))
 
 
 def ship_spool(workspace: Workspace) -> Shipped:
     """Bring every record that product processes wrote into the database."""
     inspector = Inspector(workspace.catalogue, workspace.clock)
-    tallied, now = _Tallied(workspace), workspace.clock()
+    tallied, now = TalliedKeys(workspace.catalogue), workspace.clock()
     with uncollected():
         shipped = ship(workspace.spool_directory, workspace.journal, tallied, inspector, now)
     if tallied.some:
         workspace.journal.purge_tallies(workspace.clock())
     return shipped
-
-
-class _Tallied:
-    """Which context keys are tallied, by strategy and version; looked up once in a turn.
-
-    Attributes:
-        some: Whether any are.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
-        self.some = False
-
-    def __call__(self, strategy: str, version: int) -> tuple[str, ...]:
-        """Return the key at each place of a decision's entities, empty where it is not tallied; version 0 is all."""
-        if (strategy, version) not in self._known:
-            found: dict[int, tuple[str, ...]] = {0: ()}
-            if strategy in self._workspace.catalogue.servings():
-                for registered, blueprint in self._workspace.catalogue.blueprints(strategy):
-                    keys = tuple(group.key if group.events else "" for group in blueprint.groups)
-                    found[registered.version] = keys
-                    found[0] += keys
-            self._known |= {(strategy, number): keys for number, keys in found.items()}
-            self.some |= any(found[0])
-        return self._known.setdefault((strategy, version), ())
 
 
 def join_rows(workspace: Workspace, strategy: str) -> int:
@@ -236,13 +210,20 @@ def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "g
     return promote(workspace, serving, judged.verdict, judged.release, who=who)
 
 
-def _still_valid(workspace: Workspace, seen: Readout) -> Verdict | None:
-    """Return the last verdict if it was an estimate and too few rows are fresh since; None to ask again."""
-    last = workspace.catalogue.verdicts(seen.strategy, most=1)
-    if not last or last[0][1] != seen.version or math.isnan(last[0][2].gain):
+def last_word(workspace: Workspace, strategy: str, version: int, rows: int) -> Verdict | None:
+    """Return the last verdict if it was an estimate and too few rows are fresh since; None to ask the gate.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        version: Blueprint version that is served.
+        rows: Its complete rows.
+    """
+    last = workspace.catalogue.verdicts(strategy, most=1)
+    if not last or last[0][1] != version or math.isnan(last[0][2].gain):
         return None
-    _, blueprint = workspace.catalogue.blueprint(seen.strategy, seen.version)
-    return last[0][2] if seen.rows < last[0][2].rows * (1 + blueprint.lifecycle.refit) else None
+    _, blueprint = workspace.catalogue.blueprint(strategy, version)
+    return last[0][2] if rows < last[0][2].rows * (1 + blueprint.lifecycle.refit) else None
 
 
 def _cannot_judge(table: TrainingTable, seen: Readout) -> str:

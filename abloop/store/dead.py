@@ -53,15 +53,23 @@ def bury(connection: Connection, letters: Sequence[Dead]) -> Counter[str]:
     return new
 
 
-def read_dead(database: Database, strategy: str = "", most: int = 1_000) -> list[Dead]:
+def read_dead(database: Database, strategy: str = "", ids: Sequence[int] = (), most: int = 1_000) -> list[Dead]:
     """Return dead letters, oldest first.
 
     Args:
         database: Where they are.
         strategy: Only this strategy's; all where empty.
+        ids: Only these; all where empty.
         most: Most letters to return.
     """
     query = sa.select(dead).order_by(dead.c.id).limit(most)
     query = query.where(dead.c.strategy == strategy) if strategy else query
+    query = query.where(dead.c.id.in_(ids)) if ids else query
     with database.reading() as connection:
         return [Dead(**row) for row in connection.execute(query).mappings()]
+
+
+def keep_reason(database: Database, letter: Dead, reason: str) -> None:
+    """Note why a dead letter still cannot be kept."""
+    with database.transaction() as connection:
+        connection.execute(dead.update().where(dead.c.id == letter.id).values(reason=reason))

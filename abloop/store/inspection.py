@@ -14,6 +14,7 @@ from abloop.store.catalogue import Catalogue
 from abloop.store.spool import Segment
 
 DAY = 86_400.0
+EXPIRED = "it is older than its strategy's retention"  # such a record is dropped and counted, and no dead letter
 KINDS: dict[str, type] = {"categorical": str, "sparse": dict, "embedding": tuple}
 
 
@@ -44,11 +45,13 @@ class Inspector:
     def __init__(self, catalogue: Catalogue, clock: Callable[[], float]) -> None:
         """Look up nothing yet."""
         self._catalogue = catalogue
-        self._latest = clock() + DAY
+        self._now = clock()
+        self._latest = self._now + DAY
         self._earliest = -math.inf
         self._segment: Segment | None = None
         self._versions: dict[str, dict[int, Expected]] = {}
         self._metrics: dict[str, dict[str, str]] = {}
+        self._kept_from: dict[str, float] = {}
 
     def __call__(self, record: Record, segment: Segment) -> str:
         """Return why a record of a segment cannot be kept."""
@@ -59,9 +62,8 @@ class Inspector:
             self._earliest = -math.inf if segment.opened is None else segment.opened - DAY
         if not self._earliest <= record.time <= self._latest:
             return self._wrong_time(record.time)
-        if isinstance(record, Observation):
-            return self._wrong_observation(record)
-        return self._wrong_decision(record)
+        reason = self._wrong_observation(record) if isinstance(record, Observation) else self._wrong_decision(record)
+        return reason or (EXPIRED if record.time < self._kept_from[record.strategy] else "")
 
     def _look_up(self, strategy: str) -> None:
         """Read the blueprints of a strategy."""
@@ -74,6 +76,8 @@ class Inspector:
         except UnknownNameError:
             pass
         self._versions[strategy], self._metrics[strategy] = found, metrics
+        retention = blueprint.lifecycle.retention if found else 0.0
+        self._kept_from[strategy] = self._now - retention if retention else -math.inf
 
     def _wrong_strategy(self, name: str) -> str:
         """Return that there is no such strategy."""

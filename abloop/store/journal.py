@@ -24,7 +24,8 @@ from abloop.store.dead import Dead, bury
 from abloop.store.events import Keys, new_events, no_keys, purge, tally
 from abloop.store.manifest import TableFile, add_files
 from abloop.store.sql import Database
-from abloop.store.tables import decisions, late, observations, segments
+from abloop.store.tables import dead, decisions, late, observations, segments
+from abloop.store.tombstones import sieve
 
 DECISION = ("strategy", "decision_id", "version", "at", "digest", "body")
 OBSERVATION = ("strategy", "decision_id", "name", "key", "at", "value")
@@ -47,6 +48,8 @@ class Part(msgspec.Struct):
         losses: What the segment's process could not write.
         dead: Records that go to the dead letters.
         torn: Bytes that are no whole record.
+        letters: Ids of the dead letters that these records were; they are none any more once they are kept.
+        dropped: Strategy and counter to records that were left out.
     """
 
     segment: str
@@ -57,6 +60,8 @@ class Part(msgspec.Struct):
     losses: list[Loss] = []
     dead: list[Dead] = []
     torn: int = 0
+    letters: list[int] = []
+    dropped: dict[Counted, int] = {}
 
     @property
     def records(self) -> int:
@@ -122,18 +127,24 @@ class Journal:
             Whether they were kept; False where another worker has shipped this part.
         """
         with self._database.transaction() as connection:
-            connection.execute(self._database.insert_new(segments).values(name=part.segment, shipped=0))
-            mine = (segments.c.name == part.segment, segments.c.shipped == part.start)
-            if not connection.execute(segments.update().where(*mine).values(shipped=part.end)).rowcount:
+            if not self._claim(connection, part):
                 return False
             lost = sum(loss.decisions + loss.observations for loss in part.losses)
-            added = Counter({("", "torn"): part.torn, ("", "lost"): lost})
+            added = Counter({("", "torn"): part.torn, ("", "lost"): lost, **part.dropped}) + sieve(connection, part)
             self._keep_observations(connection, part, keys, added)
             again = _keep_decisions(connection, part, added)
             for strategy, number in bury(connection, [*part.dead, *again]).items():
                 added[strategy, "dead"] += number
             count(connection, added)
         return True
+
+    def _claim(self, connection: Connection, part: Part) -> bool:
+        """Mark a part as shipped, or its dead letters as gone; return False where another worker did."""
+        if part.letters:
+            return connection.execute(dead.delete().where(dead.c.id.in_(part.letters))).rowcount == len(part.letters)
+        connection.execute(self._database.insert_new(segments).values(name=part.segment, shipped=0))
+        mine = (segments.c.name == part.segment, segments.c.shipped == part.start)
+        return bool(connection.execute(segments.update().where(*mine).values(shipped=part.end)).rowcount)
 
     def _keep_observations(self, connection: Connection, part: Part, keys: Keys, added: Counter[Counted]) -> None:
         """Keep observations and tally those that are new; their decisions are kept after that."""

@@ -11,6 +11,7 @@ import msgspec
 from abloop.records import Decision, Loss, Observation, Record, decode, decode_many
 from abloop.store.dead import Dead
 from abloop.store.events import Keys, no_keys
+from abloop.store.inspection import EXPIRED
 from abloop.store.journal import Journal, Part
 from abloop.store.spool import MAGIC, Segment, segments
 
@@ -80,7 +81,9 @@ def _parts(segment: Segment, start: int, inspect: Inspect, now: float) -> Iterat
         part = Part(segment.name, start, offsets[-1])
         for offset, payload, record in zip(offsets, payloads, _decoded(payloads), strict=True):
             reason = record if isinstance(record, str) else inspect(record, segment)
-            if reason or len(payload) > LARGEST:
+            if reason == EXPIRED:
+                _drop(part, record)
+            elif reason or len(payload) > LARGEST:
                 reason = reason or f"it is {len(payload):,} bytes; allowed: {LARGEST:,}. Pass less in the context"
                 part.dead.append(Dead(segment.name, offset, getattr(record, "strategy", ""), reason, now, payload))
             elif isinstance(record, Observation):
@@ -91,6 +94,14 @@ def _parts(segment: Segment, start: int, inspect: Inspect, now: float) -> Iterat
                 part.losses.append(record)
         yield part
         start = part.end
+
+
+def _drop(part: Part, record: Record | str) -> None:
+    """Count a record that is older than its strategy's retention, and leave it out."""
+    if isinstance(record, Decision | Observation):
+        names = ("decisions", "expired_decisions") if isinstance(record, Decision) else ("observations", "expired")
+        for name in names:
+            part.dropped[record.strategy, name] = part.dropped.get((record.strategy, name), 0) + 1
 
 
 def _decoded(payloads: tuple[bytes, ...]) -> list[Record] | list[Record | str]:

@@ -182,7 +182,7 @@ def _query_statement(connection: Connection, group: Group, plan: Plan) -> tuple[
     try:
         result = connection.execute(statement, {"id": None})
     except DBAPIError as error:
-        if not _is_wrong_sql(error):
+        if not is_wrong_sql(error):
             raise
         said = str(error.orig).strip().splitlines()[0]
         message = f"group {group.name!r}: query cannot be run: {said}; repair it"
@@ -196,7 +196,7 @@ def _query_statement(connection: Connection, group: Group, plan: Plan) -> tuple[
     return statement, _texts
 
 
-def _is_wrong_sql(error: DBAPIError) -> bool:
+def is_wrong_sql(error: DBAPIError) -> bool:
     """Return whether a statement is wrong, and not the database."""
     if error.connection_invalidated:
         return False

@@ -18,10 +18,9 @@ import pandas as pd
 from abloop import offline
 from abloop.loop import Loop
 from abloop.records import Decision, Observation, encode
-from abloop.store.counts import read_counts
-from abloop.store.late import sweep
+from abloop.store.late import join_late
 from abloop.store.spool import Spool
-from abloop.store.tables import late
+from abloop.store.status import read_status
 from abloop.testing import ManualClock
 
 START, TTL, HOUR = 1_700_000_000.0, 86_400.0, 3_600.0
@@ -133,32 +132,26 @@ def joined(loop: Loop) -> pd.DataFrame:
     return frame.set_index("decision_id").rename(columns={"x.x": "x"}).sort_index()
 
 
-def fates(loop: Loop, now: float) -> dict[str, int]:
-    """Return what became of the observations."""
-    sweep(loop._database, "s")
-    counts = read_counts(loop._database, "s")
-    with loop._database.reading() as connection:
-        after = len(connection.execute(late.select()).all())
-    return {
-        "received": counts["observations"],
-        "joined": counts["joined"],
-        "late": after,
-        "orphaned": loop.journal.backlog("s").observations,
-    }
+def fates(loop: Loop) -> dict[str, int]:
+    """Return what became of the observations, as `abloop store status` says it."""
+    join_late(loop, "s")
+    (custody,) = read_status(loop, "s").strategies
+    assert custody.balanced
+    return {"received": custody.observations, **custody.fates}
 
 
 def check(loop: Loop, stream: Stream) -> dict[str, int]:
     """Compare the table with the oracle, and return what became of the observations."""
+    found = fates(loop)
     theirs, ours = expected(stream), joined(loop)
     pd.testing.assert_frame_equal(
         ours[list(theirs.columns)], theirs, check_dtype=False, check_index_type=False, rtol=1e-12, check_names=False
     )
-    found = fates(loop, loop.clock())
     orphans = int(stream.observations["decision_id"].str.endswith("-never").sum())
-    assert found["received"] == len(stream.observations)
+    assert found["received"] - found["duplicates"] == len(stream.observations)
     assert found["joined"] == int(theirs[[f"n.{name}" for name in METRICS]].to_numpy().sum())
     assert found["orphaned"] == orphans
-    assert found["joined"] + found["late"] + found["orphaned"] == found["received"]
+    assert found["late"] == len(stream.observations) - found["joined"] - orphans
     return found
 
 
@@ -193,9 +186,7 @@ def main(seeds: int, decisions: int) -> None:
             found = run(Path(name), seed, decisions)
         took = time.perf_counter() - started
         each = (seed, decisions, "1 to 5 times", *(found[key] for key in ("received", "joined", "late", "orphaned")), 0)
-        print(
-            "| " + " | ".join(f"{value:,}" if isinstance(value, int) else value for value in each) + f" | {took:.0f} |"
-        )
+        say("| " + " | ".join(f"{value:,}" if isinstance(value, int) else value for value in each) + f" | {took:.0f} |")
         sys.stdout.flush()
 
 
