@@ -6,7 +6,7 @@ time. A row keeps a hash of each observation that is in it, so that none counts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,8 +123,9 @@ def relabel(
     if not columns:
         return Relabelled(file, None, 0, joined, duplicates)
     observed = file.observed | {name: int((column.counts > 0).sum()) for name, column in columns.items()}
-    whole = _with_columns(path, columns, keys)
-    name = parquet.write(whole, directory, file.strategy, file.version)
+    schema = parquet.schema_of(path)
+    whole = _with_columns(path, schema, columns, keys)
+    name = parquet.write_parts(schema, whole, directory, file.strategy, file.version)
     listed = msgspec.structs.replace(file, name=name, observed=observed, at=now)
     changed = table.num_rows if due else len(np.unique(found.rows))
     return Relabelled(file, listed, changed, joined, duplicates)
@@ -223,10 +224,15 @@ def _add(metric: Metric, before: Column, more: Column) -> Column:
     return Column(values, before.counts + more.counts, np.fmax(before.times, more.times))
 
 
-def _with_columns(path: str, columns: dict[str, Column], keys: pa.Array) -> pa.Table:
-    """Return a whole file with other labels and keys."""
-    whole = parquet.read([path])
+def _with_columns(path: str, schema: pa.Schema, columns: dict[str, Column], keys: pa.Array) -> Iterator[pa.Table]:
+    """Yield the rows of a whole file with other labels and keys, a part at a time."""
+    changed: dict[str, Any] = {"keys": keys}
     for name, column in columns.items():
-        for title, values in parquet.label_columns(column, name, whole.num_rows).items():
-            whole = whole.set_column(whole.column_names.index(title), title, values)
-    return whole.set_column(whole.column_names.index("keys"), "keys", keys)
+        changed |= parquet.label_columns(column, name, len(keys))
+    start = 0
+    for part in parquet.read_parts(path):
+        for title, values in changed.items():
+            place = schema.get_field_index(title)
+            part = part.set_column(place, schema.field(place), values.slice(start, part.num_rows))
+        start += part.num_rows
+        yield part

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from abloop.blueprint import Blueprint
 from abloop.errors import StoreError
 from abloop.join import Column, Joined
 from abloop.records import Decision, Record, decode, encode
+
+GROUP_ROWS = 65_536  # rows that are in memory at once where files are rewritten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,26 +118,98 @@ def write(table: pa.Table, directory: Path, strategy: str, version: int) -> str:
     Raises:
         StoreError: The directory cannot be written.
     """
+    return write_parts(table.schema, [table], directory, strategy, version)
+
+
+def write_parts(schema: pa.Schema, parts: Iterable[pa.Table], directory: Path, strategy: str, version: int) -> str:
+    """Write tables to one new file, a part at a time, and return its name as `write` does.
+
+    Args:
+        schema: That of each part.
+        parts: The rows, in order; only some `GROUP_ROWS` of them are in memory at once.
+        directory: As for `write`.
+        strategy: As for `write`.
+        version: As for `write`.
+
+    Raises:
+        StoreError: The directory cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    few = [field.name for field in schema if field.type == "string" and field.name != "decision_id"]
+    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
+    beside = directory / f".{stem}-{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("w+b") as file:
+                with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=few) as writer:
+                    for group in _grouped(parts):
+                        writer.write_table(group, row_group_size=GROUP_ROWS)
+                file.flush()
+                os.fsync(file.fileno())
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            name = f"{stem}-v{version}-{digest[:16]}.parquet"
+            beside.replace(directory / name)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"training table in {directory}: {error.strerror}. Make room or fix the rights") from error
+    return name
+
+
+def _grouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield small tables as larger ones, so that each can be a row group."""
+    import pyarrow as pa
+
+    held: list[pa.Table] = []
+    rows = 0
+    for part in parts:
+        rows += part.num_rows
+        if held and rows > GROUP_ROWS:
+            yield pa.concat_tables(held)
+            held, rows = [], part.num_rows
+        held.append(part)
+    if held:
+        yield pa.concat_tables(held)
+
+
+def read_parts(path: str) -> Iterator[pa.Table]:
+    """Yield the rows of a file, a row group at a time.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
-    few = [field.name for field in table.schema if field.type == pa.string() and field.name != "decision_id"]
-    pq.write_table(table, sink, compression="zstd", use_dictionary=few)
-    payload = sink.getvalue()
-    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
-    name = f"{stem}-v{version}-{hashlib.sha256(payload).hexdigest()[:16]}.parquet"
-    beside = directory / f".{name}.{os.getpid()}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(directory / name)
-    except OSError as error:
-        raise StoreError(f"training table {directory / name}: {error.strerror}. Make room or fix the rights") from error
-    return name
+        with pq.ParquetFile(path) as file:
+            for place in range(file.num_row_groups):
+                yield file.read_row_group(place)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def schema_of(path: str) -> pa.Schema:
+    """Return the columns of a file.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: str, error: Exception) -> StoreError:
+    """Return what is said of a file that cannot be read."""
+    return StoreError(f"training table {path} is damaged: {error}. Restore it from a backup")
 
 
 def paths(directory: Path, names: Sequence[str]) -> list[str]:
@@ -173,7 +247,7 @@ def read(files: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table
             wanted = there if columns is None else [name for name in columns if name in there]
             parts.append(pq.read_table(path, columns=wanted, partitioning=None))
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"training table {path} is damaged: {error}. Restore it from a backup") from error
+            raise damaged(path, error) from error
     return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})
 
 
@@ -183,12 +257,17 @@ def find_record(files: Sequence[str], decision_id: str) -> Record | None:
     Raises:
         StoreError: A file is damaged.
     """
-    import pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     for path in files:
-        table = read([path], ["decision_id", "record"])
-        if "record" in table.column_names:
-            here = table.filter(pc.equal(table["decision_id"], decision_id))
-            if here.num_rows:
-                return decode(here["record"][0].as_py())
+        if "record" not in schema_of(path).names:
+            continue
+        try:
+            its = [("decision_id", "==", decision_id)]
+            here = pq.read_table(path, columns=["record"], filters=its, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
+        if here.num_rows:
+            return decode(here["record"][0].as_py())
     return None

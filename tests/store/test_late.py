@@ -18,7 +18,8 @@ from sqlalchemy.engine import Connection
 from abloop import offline
 from abloop.loop import Loop
 from abloop.records import Decision, Observation, Record
-from abloop.store import parquet
+from abloop.store import compaction, parquet
+from abloop.store.compaction import compact
 from abloop.store.counts import read_counts
 from abloop.store.late import LateJoined, join_late
 from abloop.store.manifest import Manifest, TableFile
@@ -196,7 +197,9 @@ def test_whatever_comes_when_the_table_is_that_of_pandas(
             every.append(record)
         for step in when:
             steps[step].append(record)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "FEWEST", 2)
+        patch.setattr(parquet, "GROUP_ROWS", 2)
         loop = open_here(Path(directory), paid)
         clock: Any = loop.clock
         for place, (step, (seconds, kill)) in enumerate(zip(steps, turns, strict=True)):
@@ -205,10 +208,12 @@ def test_whatever_comes_when_the_table_is_that_of_pandas(
             clock.advance(seconds)
             offline.join_rows(loop, "s")
             turn(loop, kill)
+            compact(loop, "s")
             check_counts(loop)
         clock.advance(1_000.0)
         offline.join_rows(loop, "s")
         join_late(loop, "s")
+        compact(loop, "s")
         check_counts(loop)
         check_table(table_of(loop), expected(decisions, every, paid))
         before = {path.name for path in loop.table_directory.iterdir()}
