@@ -15,7 +15,7 @@ Product code needs no more. The cold path is `from abloop import offline`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,11 @@ from abloop.ids import new_decision_id
 from abloop.readout import readout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from abloop.explanation import Explanation
     from abloop.loop import Loop
+    from abloop.store.spool import Durability
 
 __version__ = "0.1.0"
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "explain",
     "load",
     "new_decision_id",
+    "read_table",
     "readout",
 ]
 
@@ -84,6 +88,8 @@ def connect(
     *,
     sources: Mapping[str, str | Callable[[str], Mapping[str, Any]]] | None = None,
     redis: str = "",
+    durability: Durability = "process",
+    spool_bytes: int = 1 << 30,
     clock: Callable[[], float] = time.time,
 ) -> Loop:
     """Open an installation; SQLite files and tables are made if they are not there.
@@ -94,13 +100,19 @@ def connect(
         sources: Where feature groups are fetched from, by the name that blueprints use: a database URL, or a
             function of the entity's id that returns its values.
         redis: URL of a Redis in which processes share fetched features, e.g. `redis://localhost:6379/0`.
+        durability: What a record survives once `get_decision` or `log_observations` returned. `process`: the end of
+            the process, by `kill -9` too. `power`: a loss of power as well; each call then waits for the disk, and
+            threads share a flush. `memory`, for tests: nothing; only this process can ship such records.
+        spool_bytes: Most that records which were not shipped yet may take on the disk, in bytes, from 1 MiB. Beyond
+            nine tenths of it no decision is written, beyond all of it no observation; products get their decisions,
+            the loss is counted, logged, and told to the database once there is room.
         clock: Gives seconds since 1970; for tests and replays.
 
     Returns:
         The loop: `register`, `strategy`, `close`.
 
     Raises:
-        StoreError: Database or directory cannot be used.
+        StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
 
     Example:
         >>> import tempfile
@@ -109,7 +121,7 @@ def connect(
     """
     from abloop.loop import Loop  # here, so that `import abloop` loads no database library
 
-    return Loop(url, directory, clock, sources=sources, redis=redis)
+    return Loop(url, directory, clock, sources=sources, redis=redis, durability=durability, spool_bytes=spool_bytes)
 
 
 def explain(loop: Loop, decision_id: str, strategy: str = "") -> Explanation:
@@ -119,3 +131,39 @@ def explain(loop: Loop, decision_id: str, strategy: str = "") -> Explanation:
     )  # here, so that `import abloop` loads no database library
 
     return explain_decision(loop, decision_id, strategy)
+
+
+def read_table(
+    loop: Loop, strategy: str, *, table_version: int | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the training table of a strategy as pandas: one row for each decision whose TTL has ended, oldest first.
+
+    It has the decision (`decision_id`, `version`, `unit`, `time`, `arm`, `propensity`, `phase`, `release`), a column
+    `x.FEATURE` for each feature, and for each metric `y.METRIC`, its value, `n.METRIC`, the observations behind it (0:
+    the default; missing: its window has not ended), and `at.METRIC`, the time of the last. What a model predicted is
+    in `effect.ARM` and `label.NAME`. Times are in seconds since 1970.
+
+    Args:
+        loop: What `connect` gave.
+        strategy: Its name.
+        table_version: The table as it was then, where retention has not removed it; as it is now where None. Each
+            join, late join and erasure makes a version: `loop.manifest.version(strategy)` is the newest.
+        columns: Names of the columns wanted; all where None.
+
+    Raises:
+        UnknownNameError: There is no such strategy, table version or column.
+        StoreError: Database or table cannot be read.
+        MissingExtraError: pandas is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> loop = connect(f"sqlite:///{tempfile.mkdtemp()}/shop.db")
+        >>> arms = (Arm(name="blue"), Arm(name="green"))
+        >>> _ = loop.register(Blueprint(strategy="button", arms=arms, metrics=(Metric(name="click"),)))
+        >>> read_table(loop, "button", columns=["unit", "arm", "y.click"]).shape
+        (0, 3)
+        >>> loop.close()
+    """
+    from abloop.store.frames import read_table as read  # here, so that `import abloop` loads no database library
+
+    return read(loop, strategy, table_version=table_version, columns=columns)

@@ -27,6 +27,7 @@ from abloop.store.online import OnlineStore
 from abloop.store.served import Served, change_token, keep, read_served, recall
 from abloop.store.shared import Shared
 from abloop.store.sources import Source
+from abloop.store.spool import SPOOL_BYTES, Durability
 from abloop.store.sticky import DatabaseSticky, StickyStore
 from abloop.store.workspace import Clock, Workspace
 
@@ -47,9 +48,11 @@ class Loop(Workspace):
         redis: URL of a Redis in which processes share fetched features; none where empty.
         sticky: Where the arms are kept that units keep; abloop's own database where None.
         refresh_seconds: How often the background thread looks for something else to serve.
+        durability: What records in the spool survive: `process`, `power` or `memory`; see `Spool`.
+        spool_bytes: Most that the spool may take on the disk, in bytes.
 
     Raises:
-        StoreError: Database or directory cannot be used.
+        StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
 
     Attributes:
         features: The online store of this process: `features.stats()` tells hit rate and age by group.
@@ -68,15 +71,19 @@ class Loop(Workspace):
         sources: Mapping[str, Source] | None = None,
         redis: str = "",
         sticky: StickyStore | None = None,
+        durability: Durability = "process",
+        spool_bytes: int = SPOOL_BYTES,
     ) -> None:
         """Open the workspace; where the database is away, go on without."""
-        super().__init__(url, directory, clock, patience=PATIENCE_SECONDS)
+        super().__init__(
+            url, directory, clock, patience=PATIENCE_SECONDS, durability=durability, spool_bytes=spool_bytes
+        )
         self.listeners: list[Callable[[str], None]] = []
         self.stale = not self._database.opened
         self._sticky = sticky or DatabaseSticky(self._database)
         self._token: tuple[int, int] | None = None
         self.features = OnlineStore(clock, shared=Shared(redis) if redis else None)
-        self._sources = dict(sources or {})
+        self.sources = dict(sources or {})
         self._feeds: dict[tuple[str, int], GroupFeed] = {}
         self._strategies: dict[str, Strategy] = {}
         self._served: dict[str, tuple[Serving, Comparison | None]] = {}
@@ -128,6 +135,11 @@ class Loop(Workspace):
         self._watch()
         return found
 
+    @property
+    def handles(self) -> Mapping[str, Strategy]:
+        """The handles that this process has, by strategy."""
+        return self._strategies
+
     def refresh(self) -> None:
         """Look now for something else to serve, as the background thread does.
 
@@ -163,7 +175,7 @@ class Loop(Workspace):
         return {name: what for name, what in wanted.items() if self._served.get(name) != what}
 
     def close(self) -> None:
-        """Seal the spool, stop the background thread, close the database."""
+        """Stop the background thread, close spool and database."""
         self._closed.set()
         self.features.close()
         if isinstance(self._sticky, DatabaseSticky) and self._database.opened:
@@ -213,7 +225,7 @@ class Loop(Workspace):
         if away:
             return AwayFeed(blueprint)
         if key not in self._feeds:
-            self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self._sources)
+            self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self.sources)
         return self._feeds[key]
 
     def _tell(self, name: str) -> None:

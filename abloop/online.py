@@ -260,7 +260,8 @@ class Strategy:
                         f"strategy {strategy!r}: observation {name!r} = {value!r:.80} for {decision_id!r:.80}; "
                         f"allowed: finite numbers under {', '.join(sorted(known))}"
                     )
-                self._append(encode(Observation(decision_id, strategy, now, name, number, key or new_key())))
+                observation = Observation(decision_id, strategy, now, name, number, key or new_key())
+                self._append(encode(observation), spare=True)
                 for feed in snapshot.feeds:
                     feed.observed(decision_id, name, number, now, self._spool.where())
         except Exception as error:  # law 1: product code never sees an exception

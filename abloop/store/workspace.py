@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from abloop.errors import StoreError
@@ -13,7 +13,8 @@ from abloop.store.comparisons import Comparisons
 from abloop.store.find import find_decision
 from abloop.store.journal import Journal
 from abloop.store.manifest import Manifest
-from abloop.store.spool import Spool
+from abloop.store.sources import Source
+from abloop.store.spool import SPOOL_BYTES, Durability, Spool
 from abloop.store.sql import Database, sqlite_file
 
 Clock = Callable[[], float]
@@ -28,9 +29,11 @@ class Workspace:
             `abloop.files`), `abloop.files` in the current directory for a server.
         clock: Gives seconds since 1970; tests and replays hand in their own.
         patience: Seconds to wait for a database that does not answer; None waits until it refuses, and raises.
+        durability: What records in the spool survive: `process`, `power` or `memory`; see `Spool`.
+        spool_bytes: Most that the spool may take on the disk, in bytes.
 
     Raises:
-        StoreError: Database or directory cannot be used.
+        StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
 
     Attributes:
         catalogue: Blueprints, servings, artefacts, verdicts.
@@ -39,6 +42,7 @@ class Workspace:
         manifest: Files of the training tables.
         spool: Where this process writes records.
         clock: As given.
+        sources: Where blueprints read from besides, by name: database URLs, or Python functions of an entity's id.
         spool_directory: Where the segments of all processes are.
         table_directory: Where training tables are.
         served_directory: Where what is served is kept for a time without the database.
@@ -51,6 +55,8 @@ class Workspace:
         clock: Clock = time.time,
         *,
         patience: float | None = None,
+        durability: Durability = "process",
+        spool_bytes: int = SPOOL_BYTES,
     ) -> None:
         """Open the database and make the directories."""
         self._database = Database(url, patience)
@@ -60,16 +66,25 @@ class Workspace:
         self.journal = Journal(self._database)
         self.manifest = Manifest(self._database)
         self.clock = clock
-        self.spool_directory = home / "spool"
+        self.sources: Mapping[str, Source] = {}
         self.table_directory = home / "tables"
         self.served_directory = home / "served"
         try:
-            self.spool = Spool(self.spool_directory)
+            self.spool = Spool(home / "spool", durability=durability, spool_bytes=spool_bytes, clock=clock)
+        except StoreError:
+            self._database.close()
+            raise
         except OSError as error:
             self._database.close()
             raise StoreError(
                 f"directory {home}: {error.strerror}. Make it writable, or name another: connect(url, directory=...)"
             ) from error
+        self.spool_directory = self.spool.directory
+
+    @property
+    def database(self) -> Database:
+        """The database, for the procedures of this room."""
+        return self._database
 
     def find(self, decision_id: str, strategy: str = "") -> Decision:
         """Return the record of a decision, wherever it is on its way.
@@ -89,8 +104,8 @@ class Workspace:
         )
 
     def close(self) -> None:
-        """Seal the spool and close the database."""
-        self.spool.seal()
+        """Close spool and database."""
+        self.spool.close()
         self._database.close()
 
 

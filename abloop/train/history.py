@@ -21,6 +21,7 @@ from abloop.store.spool import Spool
 from abloop.store.workspace import Workspace
 
 SHARE_ALARM = 0.001
+AGAIN = "Make room and import again: what is there will not count twice"
 Columns = Sequence[str] | Mapping[str, str]
 
 
@@ -92,10 +93,7 @@ def import_trial(
         )
         observed = {metric: float(column[position]) for metric, column in values.items()}
         if not _write(spool, decision, observed):
-            raise StoreError(
-                f"spool {spool.last_error} after {position:,} of {len(arms):,} units. "
-                "Make room and import again: what is there will not count twice"
-            )
+            raise StoreError(f"spool {spool.last_error} after {position:,} of {len(arms):,} units. {AGAIN}")
     spool.seal()
     return len(arms)
 
