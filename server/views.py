@@ -48,6 +48,14 @@ def strategies() -> str:
     )
 
 
+@routes.get("/metrics")
+def metrics() -> Response:
+    """Say where all records are, for Prometheus."""
+    from abloop.adapters.prometheus import exposition
+
+    return Response(exposition(_source().workspace()), mimetype="text/plain; version=0.0.4")
+
+
 @routes.get("/strategies/<name:name>")
 def strategy(name: str) -> str:
     """Show one strategy: what is served, what the gate says, what the rows say."""

@@ -27,7 +27,7 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """What a reader types first works, with the blueprint beside it, and its arm is one of the blueprint's."""
     monkeypatch.chdir(tmp_path)
     first, ranking, history = blocks("python")
-    checkout, _, feed, _ = blocks("yaml")
+    checkout, _, feed, *_ = blocks("yaml")
     (tmp_path / "checkout.yaml").write_text(checkout)
     names: dict[str, Any] = {}
     exec(first, names)
@@ -53,6 +53,15 @@ def test_features_load(tmp_path: Path) -> None:
     head = "strategy: page\narms: [{name: a}, {name: b}]\nmetrics: [{name: clicked}]\n"
     (tmp_path / "page.yaml").write_text(head + blocks("yaml")[3])
     assert len(abloop.load(tmp_path / "page.yaml").features) == 6
+
+
+def test_what_is_kept_loads(tmp_path: Path) -> None:
+    """Retention, pseudonyms and the metric that a warehouse tells are a part of a blueprint as they stand."""
+    head = "strategy: page\narms: [{name: red}, {name: green}]\n"
+    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[4])
+    found = abloop.load(tmp_path / "page.yaml")
+    assert [metric.by for metric in found.metrics] == ["decision", "unit"]
+    assert found.lifecycle.retention > found.metrics[1].window > found.lifecycle.ttl
 
 
 def test_ten_lines_are_enough() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from abloop.cli.changing import add_changing
 from abloop.cli.importing import add_importing
 from abloop.cli.reading import add_reading
+from abloop.cli.storing import add_storing
 from abloop.cli.terminal import Command, Progress, add_url, show
 from abloop.errors import AbloopError, MissingExtraError
 
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add_changing(add)
     add_reading(add)
     add_importing(add)
+    add_storing(add)
     served = add("serve", _serve, "Serve the dashboard.")
     served.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     served.add_argument("--port", type=int, default=8765, help="port (default: 8765)")

@@ -137,7 +137,7 @@ def write_parts(schema: pa.Schema, parts: Iterable[pa.Table], directory: Path, s
     import pyarrow.parquet as pq
 
     few = [field.name for field in schema if field.type == "string" and field.name != "decision_id"]
-    stem = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
+    stem = stem_of(strategy)
     beside = directory / f".{stem}-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -157,6 +157,16 @@ def write_parts(schema: pa.Schema, parts: Iterable[pa.Table], directory: Path, s
     except OSError as error:
         raise StoreError(f"training table in {directory}: {error.strerror}. Make room or fix the rights") from error
     return name
+
+
+def stem_of(strategy: str) -> str:
+    """Return how the names of a strategy's files begin; other strategies' may begin so too.
+
+    Example:
+        >>> stem_of("search/top")
+        'search_top'
+    """
+    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in strategy[:80])
 
 
 def _grouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
