@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from abloop.blueprint import Blueprint
 from abloop.errors import MissingExtraError, UnknownNameError, unknown
 from abloop.store import parquet
 from abloop.store.workspace import Workspace
@@ -38,7 +37,7 @@ def read_table(
     _, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
     listed = workspace.manifest.files(strategy, table_version)
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])
-    schemas = [parquet.schema_of(path) for path in files] or [_no_rows(blueprint).schema]
+    schemas = [parquet.schema_of(path) for path in files] or [parquet.no_rows(blueprint).schema]
     kinds: dict[str, list[Any]] = {}
     for schema in schemas:
         for field in schema:
@@ -50,7 +49,7 @@ def read_table(
             raise UnknownNameError(f"strategy {strategy!r}: {unknown('column of its training table', name, kinds)}")
     mixed = [name for name in wanted if len(kinds[name]) > 1]
     plain = [name for name in wanted if name not in mixed]
-    table = parquet.read(files, plain) if files else _no_rows(blueprint).select(plain)
+    table = parquet.read(files, plain) if files else parquet.no_rows(blueprint).select(plain)
     rows = sum(file.rows for file in listed)
     if not plain:  # then the table knows nothing of its rows
         table = pa.table({"": pa.nulls(rows)})
@@ -77,13 +76,6 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     once = any(column.num_chunks == 1 for column in table.columns)  # such columns would be views that cannot be written
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True, maps_as_pydicts="strict")
     return frame.copy() if once else frame
-
-
-def _no_rows(blueprint: Blueprint) -> pa.Table:
-    """Return the table that a blueprint version begins with."""
-    from abloop.join import Seen, join
-
-    return parquet.to_table([], join([], Seen(), [], 0.0), blueprint)
 
 
 def _mixed(files: Sequence[str], names: Sequence[Sequence[str]], rows: Sequence[int], name: str) -> pd.Series[Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint import Blueprint
 from abloop.errors import StoreError
-from abloop.join import Column, Joined
+from abloop.join import Column, Joined, Seen, join
 from abloop.records import Decision, Record, decode, encode
 
 GROUP_ROWS = 65_536  # rows that are in memory at once where files are rewritten
@@ -69,6 +69,11 @@ def to_table(
         predicted = [d.predictions[position] if d.predictions else None for d in decisions]
         columns[name] = pa.array(predicted, pa.float64())
     return pa.table(columns)
+
+
+def no_rows(blueprint: Blueprint) -> pa.Table:
+    """Return the table that a blueprint version begins with."""
+    return to_table([], join([], Seen(), [], 0.0), blueprint)
 
 
 def key_column(hashes: NDArray[np.uint64], ends: NDArray[np.int64]) -> pa.Array:
