@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from abloop.stats.srm import srm_p_value, srm_weighted
+from abloop.errors import DataError
+from abloop.stats.srm import (
+    CONCENTRATION,
+    _slopes,
+    srm_always_valid,
+    srm_always_valid_weighted,
+    srm_p_value,
+    srm_weighted,
+)
 
 arms = st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 50)), min_size=2, max_size=6)
 
@@ -42,9 +53,98 @@ def test_nobody_is_no_mismatch() -> None:
 
 
 def test_shapes_must_agree() -> None:
-    """A count without a weight is refused."""
-    with pytest.raises(ValueError, match="zip"):
-        srm_p_value([1, 2, 3], [0.5, 0.5])
+    """A count without a weight is refused, with both numbers."""
+    for test in (srm_p_value, srm_always_valid):
+        with pytest.raises(DataError, match="3 counts and 2 weights"):
+            test([1, 2, 3], [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "place"),
+    [
+        ([-1, 5], [0.5, 0.5], "counts[0] is -1"),
+        ([1, math.nan], [0.5, 0.5], "counts[1] is nan"),
+        ([1, 5], [0.5, 0.6], "weights sum to 1.1"),
+        ([1, 5], [0.0, 1.0], "weights[0] is 0.0"),
+        ([5], [1.0], "1 counts and 1 weights"),
+    ],
+)
+def test_bad_counts_and_weights_are_named(counts: list[float], weights: list[float], place: str) -> None:
+    """Negative counts, NaN and weights that do not sum to one are refused by place."""
+    for test in (srm_p_value, srm_always_valid):
+        with pytest.raises(DataError, match=re.escape(place)):
+            test(counts, weights)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("surpluses", "variances", "place"),
+    [
+        ([1.0], [1.0], "1 surpluses and 1 variances"),
+        ([1.0, -1.0], [1.0, -1.0], "variances[1] is -1.0"),
+        ([math.inf, -1.0], [1.0, 1.0], "surpluses[0] is inf"),
+        ([1.0, -1.0], [0.0, 0.0], "with variance 0"),
+        ([10.0, -1.0], [100.0, 100.0], "surpluses sum to 9.0"),
+    ],
+)
+def test_bad_sums_are_named(surpluses: list[float], variances: list[float], place: str) -> None:
+    """Sums that no traffic has are refused by place."""
+    with pytest.raises(DataError, match=re.escape(place)):
+        srm_always_valid_weighted(surpluses, variances)
+
+
+@given(arms.filter(lambda drawn: sum(count for count, _ in drawn) > 0), st.floats(1.0, 1e5))
+def test_always_valid_is_one_over_a_bayes_factor(drawn: list[tuple[int, int]], concentration: float) -> None:
+    """The p-value is the ratio of SciPy's multinomial to its Dirichlet-multinomial, at most one."""
+    counts = np.array([count for count, _ in drawn])
+    weights = np.array([weight for _, weight in drawn]) / sum(weight for _, weight in drawn)
+    plan = stats.multinomial.logpmf(counts, counts.sum(), weights)
+    other = stats.dirichlet_multinomial.logpmf(counts, concentration * weights, counts.sum())
+    found = srm_always_valid(counts.tolist(), weights.tolist(), concentration)
+    assert found == pytest.approx(math.exp(min(0.0, plan - other)), rel=1e-5, abs=1e-300)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1])
+def test_evidence_is_a_fair_bet(p: float) -> None:
+    """Under the plan the expected evidence is exactly one (equal propensities, counts summed over all outcomes)."""
+    n = 200
+    counts = np.arange(n + 1)
+    chance = stats.binom.pmf(counts, n, p)
+    priors = CONCENTRATION * p, CONCENTRATION * (1 - p)
+    factor = stats.betabinom.pmf(counts, n, *priors) / chance
+    assert float(chance @ factor) == pytest.approx(1.0, rel=1e-9)
+    surplus, variance = counts - n * p, n * p * (1 - p)
+    bets = [
+        share * np.exp(sign * slope * surplus - (math.expm1(slope) - slope) * variance) / 2
+        for slope, share in _slopes()
+        for sign in (1, -1)
+    ]
+    assert 0.9 < float(chance @ np.sum(bets, axis=0)) <= 1.0 + 1e-12
+    found = srm_always_valid_weighted([float(surplus[-1]), -float(surplus[-1])], [variance, variance])
+    assert found == pytest.approx(1 / float(np.sum(bets, axis=0)[-1]), rel=1e-9)
+
+
+def test_both_tests_agree_where_propensities_are_equal() -> None:
+    """On 51/49 traffic both tests alarm, on 50.1/49.9 neither, and nobody is no mismatch."""
+    for units, share, alarm in ((100_000, 0.51, True), (100_000, 0.501, False), (20_000, 0.52, True)):
+        first, variance = round(units * share), units * 0.25
+        gap = first - units / 2
+        assert (srm_always_valid([first, units - first], [0.5, 0.5]) < 0.001) is alarm
+        assert (srm_always_valid_weighted([gap, -gap], [variance, variance]) < 0.001) is alarm
+    assert srm_always_valid([0, 0], [0.5, 0.5]) == srm_always_valid_weighted([0.0, 0.0], [0.0, 0.0]) == 1.0
+
+
+RECORDED = Path(__file__).parents[3] / "shared" / "vectors" / "gbstats" / "cases_even.json"
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason=f"{RECORDED} is absent: the recorded cases are not there")
+def test_growthbooks_recorded_cases() -> None:
+    """All recorded calls of GrowthBook's check_srm give the same p-value."""
+    cases = [case for case in json.loads(RECORDED.read_text()) if case["kind"] == "check_srm"]
+    assert len(cases) == 7
+    for case in cases:
+        total = sum(case["input"]["weights"])
+        weights = [weight / total for weight in case["input"]["weights"]]
+        assert srm_p_value(case["input"]["users"], weights) == pytest.approx(case["output"], rel=1e-9)
 
 
 def p_values(rng: np.random.Generator, chances: np.ndarray, runs: int, lost: float = 0.0) -> np.ndarray:
