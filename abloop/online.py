@@ -64,6 +64,7 @@ class Strategy:
         self._spool = workspace.spool
         self._clock = workspace.clock
         self._append = workspace.spool.append
+        self._pseudonym = workspace.pseudonym
         self._faults = Faults()
 
     @property
@@ -165,6 +166,8 @@ class Strategy:
             raise StoreError(f"strategy {self.name!r}: the database is away, and what it serves is not known here yet")
         if snapshot.split is not None:
             snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
+        if snapshot.conceals:
+            context = concealed(snapshot, context, self._pseudonym)
         if isinstance(drawn, str):
             if drawn not in snapshot.names:
                 raise DataError(unknown("arm in drawn:", drawn, snapshot.names))
@@ -221,7 +224,8 @@ class Strategy:
                 unit = contexts[0].get(snapshot.unit_key)
                 snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
             now, found = self._clock(), []
-            for index, context in enumerate(contexts):
+            for index, given in enumerate(contexts):
+                context = concealed(snapshot, given, self._pseudonym) if snapshot.conceals else given
                 fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
                 found.append(decide(snapshot, f"{decision_id}/{index}", context, now, started, fetched))
                 if snapshot.feed is not None:
@@ -250,20 +254,37 @@ class Strategy:
             >>> loop.strategy("b").log_observations("d1", {"click": True})
             >>> loop.close()
         """
+        self._observe(decision_id, "", observations, key)
+
+    def log_unit_observations(self, unit: str | int, observations: Mapping[str, float], *, key: str = "") -> None:
+        """Log what a unit did, for metrics that are `by: unit`: it counts for each of its decisions before.
+
+        It never raises.
+
+        Args:
+            unit: The unit, as contexts name it.
+            observations: As for `log_observations`.
+            key: Idempotency key: the same key for the same unit and metric counts once, however often sent.
+        """
+        self._observe(None, unit, observations, key)
+
+    def _observe(self, decision_id: str | None, unit: object, observations: Mapping[str, float], key: str) -> None:
+        """Log observations of a decision; of a unit where that is None."""
         try:
             snapshot = self.snapshot
             now, strategy, known, version = self._clock(), snapshot.strategy, snapshot.metrics, snapshot.version
+            of, whose = decision_id, "" if decision_id is not None else unit_text(unit, strategy, snapshot.unit_key)
             for name, value in observations.items():
                 number = float(value)
-                if (name not in known and version) or not math.isfinite(number) or type(decision_id) is not str:
+                if (name not in known and version) or not math.isfinite(number) or not (whose or type(of) is str):
                     raise DataError(
-                        f"strategy {strategy!r}: observation {name!r} = {value!r:.80} for {decision_id!r:.80}; "
+                        f"strategy {strategy!r}: observation {name!r} = {value!r:.80} for {whose or of!r:.80}; "
                         f"allowed: finite numbers under {', '.join(sorted(known))}"
                     )
-                observation = Observation(decision_id, strategy, now, name, number, key or new_key())
+                observation = Observation(of or "", strategy, now, name, number, key or new_key(), whose)
                 self._append(encode(observation), spare=True)
-                for feed in snapshot.feeds:
-                    feed.observed(decision_id, name, number, now, self._spool.where())
+                for feed in () if whose else snapshot.feeds:
+                    feed.observed(of or "", name, number, now, self._spool.where())
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
 

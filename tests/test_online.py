@@ -222,3 +222,22 @@ def test_decide_is_pure(strategy: Strategy) -> None:
     assert (one.arm, one.propensity, one.predictions) == (two.arm, two.propensity, two.predictions)
     with pytest.raises(DataError, match="user_id"):
         decide(snapshot, "d", {}, 1.0, 0)
+
+
+def test_an_outcome_of_a_unit_is_recorded_as_such(tmp_path: Path) -> None:
+    """It names the unit as decisions do and no decision; what is none is counted, and nothing is recorded."""
+    loop = open_loop(tmp_path)
+    metrics = [{"name": "bought"}, {"name": "spent", "by": "unit", "window": 100.0}]
+    loop.register(two_arms(metrics=metrics))
+    strategy = loop.strategy("checkout")
+    strategy.log_unit_observations(7, {"spent": 2.5}, key="k")
+    strategy.log_unit_observations("u", {"spent": True})
+    for unit, observations in [(None, {"spent": 1}), ("", {"spent": 1}), (1.5, {"spent": 1}), ("u", {"other": 1})]:
+        strategy.log_unit_observations(unit, observations)  # type: ignore[arg-type]
+    strategy.log_unit_observations("u", {"spent": float("nan")})
+    assert strategy.errors == 5
+    first, second = records(loop)
+    assert first == Observation("", "checkout", loop.clock(), "spent", 2.5, "k", "7")
+    assert isinstance(second, Observation)
+    assert (second.unit, second.decision_id, second.value, bool(second.key)) == ("u", "", 1.0, True)
+    loop.close()
