@@ -32,7 +32,7 @@ Plan = Mapping[str, bool]
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _NOT_AN_ID = ("22P02", "22003")  # SQL states: text that is no value of the type, number out of its range
-_WRITES = "25006"  # and SQLite's code 8; its code 1 is for names that do not exist
+_WRITES = "25006"  # and SQLite's code 8; 1, and 17 after a schema was read, are for unknown names
 
 
 def compile_fetch(
@@ -200,7 +200,7 @@ def is_wrong_sql(error: DBAPIError) -> bool:
     """Return whether a statement is wrong, and not the database."""
     if error.connection_invalidated:
         return False
-    coded = getattr(error.orig, "sqlite_errorcode", 0) in (1, 8) or getattr(error.orig, "sqlstate", "") == _WRITES
+    coded = getattr(error.orig, "sqlite_errorcode", 0) in (1, 8, 17) or getattr(error.orig, "sqlstate", "") == _WRITES
     return coded or isinstance(error, sa.exc.ProgrammingError | sa.exc.DataError | sa.exc.NotSupportedError)
 
 
