@@ -90,6 +90,7 @@ def connect(
     redis: str = "",
     durability: Durability = "process",
     spool_bytes: int = 1 << 30,
+    pseudonym_key: bytes | str = b"",
     clock: Callable[[], float] = time.time,
 ) -> Loop:
     """Open an installation; SQLite files and tables are made if they are not there.
@@ -106,6 +107,8 @@ def connect(
         spool_bytes: Most that records which were not shipped yet may take on the disk, in bytes, from 1 MiB. Beyond
             nine tenths of it no decision is written, beyond all of it no observation; products get their decisions,
             the loss is counted, logged, and told to the database once there is room.
+        pseudonym_key: Secret of 16 to 64 bytes, for blueprints that `pseudonymise`: all processes need the same.
+            The environment variable ABLOOP_PSEUDONYM_KEY is read where it is empty.
         clock: Gives seconds since 1970; for tests and replays.
 
     Returns:
@@ -113,6 +116,7 @@ def connect(
 
     Raises:
         StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
+        DataError: The pseudonym key is too short or too long.
 
     Example:
         >>> import tempfile
@@ -121,7 +125,16 @@ def connect(
     """
     from abloop.loop import Loop  # here, so that `import abloop` loads no database library
 
-    return Loop(url, directory, clock, sources=sources, redis=redis, durability=durability, spool_bytes=spool_bytes)
+    return Loop(
+        url,
+        directory,
+        clock,
+        sources=sources,
+        redis=redis,
+        durability=durability,
+        spool_bytes=spool_bytes,
+        pseudonym_key=pseudonym_key,
+    )
 
 
 def explain(loop: Loop, decision_id: str, strategy: str = "") -> Explanation:

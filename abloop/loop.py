@@ -19,6 +19,7 @@ from abloop.errors import AbloopError, AwayError
 from abloop.ids import user
 from abloop.online import Strategy
 from abloop.overlap import check_neighbours
+from abloop.pseudonyms import require_pseudonym
 from abloop.snapshot import Snapshot, Split, compile_served, waiting
 from abloop.store.catalogue import Serving
 from abloop.store.comparisons import Comparison
@@ -50,9 +51,11 @@ class Loop(Workspace):
         refresh_seconds: How often the background thread looks for something else to serve.
         durability: What records in the spool survive: `process`, `power` or `memory`; see `Spool`.
         spool_bytes: Most that the spool may take on the disk, in bytes.
+        pseudonym_key: Secret for blueprints that pseudonymise; ABLOOP_PSEUDONYM_KEY of the environment where empty.
 
     Raises:
         StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
+        DataError: The key is too short or too long.
 
     Attributes:
         features: The online store of this process: `features.stats()` tells hit rate and age by group.
@@ -73,10 +76,17 @@ class Loop(Workspace):
         sticky: StickyStore | None = None,
         durability: Durability = "process",
         spool_bytes: int = SPOOL_BYTES,
+        pseudonym_key: bytes | str = b"",
     ) -> None:
         """Open the workspace; where the database is away, go on without."""
         super().__init__(
-            url, directory, clock, patience=PATIENCE_SECONDS, durability=durability, spool_bytes=spool_bytes
+            url,
+            directory,
+            clock,
+            patience=PATIENCE_SECONDS,
+            durability=durability,
+            spool_bytes=spool_bytes,
+            pseudonym_key=pseudonym_key,
         )
         self.listeners: list[Callable[[str], None]] = []
         self.stale = not self._database.opened
@@ -105,10 +115,13 @@ class Loop(Workspace):
 
         Raises:
             BlueprintError: With path, value, what is allowed and the fix.
+            DataError: It pseudonymises, and the key is not here.
             StoreError: The database refused.
         """
         raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
         checked = from_mapping(raw)
+        if checked.pseudonymise:
+            require_pseudonym(self.pseudonym, checked.strategy)
         check_neighbours(self, checked)
         version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or user(), why=why)
         self.refresh()
@@ -125,10 +138,14 @@ class Loop(Workspace):
 
         Raises:
             UnknownNameError: There is no such strategy.
+            DataError: It pseudonymises, and the key is not here.
             StoreError: The database cannot be read.
         """
         if name not in self._strategies:
-            self._strategies[name] = Strategy(self._first(name, default), self, self._sticky)
+            first = self._first(name, default)
+            if first.conceals:
+                require_pseudonym(self.pseudonym, name)
+            self._strategies[name] = Strategy(first, self, self._sticky)
         found = self._strategies[name]
         if default is not None and not found.snapshot.version:
             found.snapshot = waiting(name, default)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from abloop.blueprint.conceal import conceal
 from abloop.decision import Drawn, arrange, decide, keeps, placed, randomise, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
@@ -61,10 +62,8 @@ class Strategy:
         """Keep the snapshot; `Loop` swaps it."""
         self.snapshot = snapshot
         self._sticky = sticky
-        self._spool = workspace.spool
-        self._clock = workspace.clock
-        self._append = workspace.spool.append
-        self._pseudonym = workspace.pseudonym
+        self._spool, self._append = workspace.spool, workspace.spool.append
+        self._clock, self._pseudonym = workspace.clock, workspace.pseudonym
         self._faults = Faults()
 
     @property
@@ -167,7 +166,7 @@ class Strategy:
         if snapshot.split is not None:
             snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
         if snapshot.conceals:
-            context = concealed(snapshot, context, self._pseudonym)
+            context = conceal(snapshot.blueprint, context, self._pseudonym)
         if isinstance(drawn, str):
             if drawn not in snapshot.names:
                 raise DataError(unknown("arm in drawn:", drawn, snapshot.names))
@@ -192,7 +191,7 @@ class Strategy:
         return decision
 
     def get_ranking(self, decision_id: str, contexts: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Return the order of a list, best first, after its records are safe.
+        """Return the order of a list, best first, after its records are safe. It never raises.
 
         Every context is a decision of its own with the id `DECISION_ID/INDEX`: log what happened to the third of
         the list with `log_observations(f"{decision_id}/2", ...)`. What was decided is its position, from 0, and
@@ -203,7 +202,7 @@ class Strategy:
             contexts: One application context for each item, each with the unit, n of them.
 
         Returns:
-            Indices of `contexts` in their new order, length n. It never raises.
+            Indices of `contexts` in their new order, length n.
 
         Example:
             >>> import abloop, tempfile
@@ -221,17 +220,17 @@ class Strategy:
             if not snapshot.version:
                 return list(range(len(contexts)))
             if snapshot.split is not None and contexts:
-                unit = contexts[0].get(snapshot.unit_key)
-                snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
+                snapshot = snapshot.split.pick(
+                    unit_text(contexts[0].get(snapshot.unit_key), self.name, snapshot.unit_key)
+                )
             now, found = self._clock(), []
             for index, given in enumerate(contexts):
-                context = concealed(snapshot, given, self._pseudonym) if snapshot.conceals else given
+                context = conceal(snapshot.blueprint, given, self._pseudonym) if snapshot.conceals else given
                 fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
                 found.append(decide(snapshot, f"{decision_id}/{index}", context, now, started, fetched))
                 if snapshot.feed is not None:
                     snapshot.feed.decided(found[-1].decision_id, fetched.entities)
-            order = arrange(found)
-            for decision in placed(found, order):
+            for decision in placed(found, order := arrange(found)):
                 self._append(encode(decision))
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
@@ -257,9 +256,7 @@ class Strategy:
         self._observe(decision_id, "", observations, key)
 
     def log_unit_observations(self, unit: str | int, observations: Mapping[str, float], *, key: str = "") -> None:
-        """Log what a unit did, for metrics that are `by: unit`: it counts for each of its decisions before.
-
-        It never raises.
+        """Log what a unit did, for metrics `by: unit`: it counts for each of its decisions before. It never raises.
 
         Args:
             unit: The unit, as contexts name it.
@@ -272,8 +269,10 @@ class Strategy:
         """Log observations of a decision; of a unit where that is None."""
         try:
             snapshot = self.snapshot
-            now, strategy, known, version = self._clock(), snapshot.strategy, snapshot.metrics, snapshot.version
+            now, strategy, known, version = self._clock(), self.name, snapshot.metrics, snapshot.version
             of, whose = decision_id, "" if decision_id is not None else unit_text(unit, strategy, snapshot.unit_key)
+            if whose and snapshot.conceals:
+                whose = conceal(snapshot.blueprint, {snapshot.unit_key: whose}, self._pseudonym)[snapshot.unit_key]
             for name, value in observations.items():
                 number = float(value)
                 if (name not in known and version) or not math.isfinite(number) or not (whose or type(of) is str):

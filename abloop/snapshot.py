@@ -94,6 +94,7 @@ class Snapshot:
         self.strategy = blueprint.strategy
         self.version = serving.version
         self.unit_key = blueprint.unit
+        self.conceals = bool(blueprint.pseudonymise)
         self.is_choice = blueprint.is_choice
         self.feed = feed
         self.split = split
@@ -135,7 +136,7 @@ class Snapshot:
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
         self.only_randomises = self.is_choice and not self.serves and not self.screened
         plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
-        self.quick = plain and self.only_randomises
+        self.quick = plain and self.only_randomises and not self.conceals
 
     def forced(self, unit: str, force: str) -> int | None:
         """Return the arm that a call or the blueprint asks for by name; None where there is none."""

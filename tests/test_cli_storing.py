@@ -74,6 +74,24 @@ def test_migrate(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["old"] == 0
 
 
+def test_erase(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A unit is erased, place by place with what was found and is left; the proof is the exit code."""
+    assert main(["erase", "--unit", "u", "--url", url, "--why", "asked"]) == 0
+    text = capsys.readouterr().out
+    assert "Nothing of unit 'u' is left" in text
+    assert [line.split() for line in text.splitlines() if line.startswith("decisions")] == [["decisions", "2", "0"]]
+    assert main(["erase", "--unit", "u", "--url", url, "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["proven"]
+    assert not any(done["found"].values())
+    assert main(["store", "status", "--url", url]) == 0
+    assert "observations: 2 = 1 waiting + 1 erased: every one is accounted for" in capsys.readouterr().out
+    assert main(["erase", "--unit", "", "--url", url]) == 1
+    assert "the unit is empty" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["erase"])
+
+
 def test_without_an_action(capsys: pytest.CaptureFixture[str]) -> None:
     """`abloop store` alone is a usage error that names the actions."""
     with pytest.raises(SystemExit, match="2"):

@@ -55,6 +55,18 @@ def check_keeping(blueprint: Blueprint) -> None:
         if name not in known:
             place = f"pseudonymise[{index}]"
             raise BlueprintError(f"{place}: {unknown('name', name, known)}", place=place)
+    _check_concealed(blueprint)
+
+
+def _check_concealed(blueprint: Blueprint) -> None:
+    """Check that nothing needs what a pseudonym takes the place of."""
+    for index, group in enumerate(blueprint.groups):
+        if group.key in blueprint.pseudonymise and not group.events:
+            what = f"is {group.key!r}, of which only a pseudonym is known; its source would be asked for that"
+            _refuse(f"groups[{index}].key", what, "a key that pseudonymise does not name")
+    if blueprint.unit in blueprint.pseudonymise and blueprint.experiment.force:
+        what = "names units as they are, but only their pseudonyms are written"
+        _refuse("experiment.force", what, "none, with pseudonymise; pass force= to get_decision")
 
 
 def _refuse(place: str, what: str, allowed: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from abloop.cli.changing import add_changing
 from abloop.cli.importing import add_importing
+from abloop.cli.keeping import add_keeping
 from abloop.cli.reading import add_reading
 from abloop.cli.storing import add_storing
 from abloop.cli.terminal import Command, Progress, add_url, show
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add_reading(add)
     add_importing(add)
     add_storing(add)
+    add_keeping(add)
     served = add("serve", _serve, "Serve the dashboard.")
     served.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     served.add_argument("--port", type=int, default=8765, help="port (default: 8765)")

@@ -17,12 +17,13 @@ from sqlalchemy.engine import Connection
 
 from abloop.blueprint import Blueprint, Metric
 from abloop.errors import AbloopError, StoreError
+from abloop.pseudonyms import require_pseudonym
 from abloop.store.bulk import PART, among, delete_many, insert_many
 from abloop.store.counts import count, raise_count, read_counts
 from abloop.store.journal import LATE
 from abloop.store.labels import Relabelled, is_filled, relabel
 from abloop.store.manifest import TABLE, TableFile
-from abloop.store.outcomes import Outcomes, read_source
+from abloop.store.outcomes import Outcomes, read_source, with_pseudonyms
 from abloop.store.sql import Database
 from abloop.store.tables import decisions, files, late, observations
 from abloop.store.workspace import Workspace
@@ -98,7 +99,7 @@ def join_late(workspace: Workspace, strategy: str) -> LateJoined:
     done: list[Relabelled] = []
     batch: list[Relabelled] = []
     with Outcomes(workspace.table_directory) as outcomes:
-        failed = _read_sources(workspace, outcomes, jobs)
+        failed = _read_sources(workspace, outcomes, jobs, blueprints)
         for file, due in jobs:
             filled = [metric for metric in due if metric not in failed]
             blueprint = blueprints[file.version]
@@ -241,8 +242,11 @@ def _times(
     return {key: np.sort(np.asarray(times)) for key, times in found.items()}
 
 
-def _read_sources(workspace: Workspace, outcomes: Outcomes, jobs: Sequence[Job]) -> dict[Metric, AbloopError]:
+def _read_sources(
+    workspace: Workspace, outcomes: Outcomes, jobs: Sequence[Job], blueprints: Blueprints
+) -> dict[Metric, AbloopError]:
     """Read what is due from the sources of metrics, and return what went wrong, by metric."""
+    hidden = [blueprint.strategy for blueprint in blueprints.values() if blueprint.unit in blueprint.pseudonymise]
     wanted: dict[Metric, list[TableFile]] = defaultdict(list)
     for file, due in jobs:
         for metric in due:
@@ -253,7 +257,10 @@ def _read_sources(workspace: Workspace, outcomes: Outcomes, jobs: Sequence[Job])
         start = min(file.oldest or 0.0 for file in those)
         end = max(file.newest or 0.0 for file in those) + metric.window
         try:
-            outcomes.add(metric, read_source(metric, workspace.sources, start, end))
+            chunks = read_source(metric, workspace.sources, start, end)
+            if hidden:
+                chunks = with_pseudonyms(chunks, require_pseudonym(workspace.pseudonym, hidden[0]))
+            outcomes.add(metric, chunks)
         except AbloopError as error:
             failed[metric] = error
     return failed

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from abloop.blueprint import Metric
 from abloop.errors import DataError, StoreError, UnknownNameError, unknown
+from abloop.pseudonyms import Pseudonym
 from abloop.store.outside import open_source
 from abloop.store.sources import Source, is_wrong_sql
 from abloop.store.sql import explain_refusal
@@ -165,6 +166,21 @@ def read_source(metric: Metric, sources: Mapping[str, Source], start: float, end
             said = str(error.orig).strip().splitlines()[0]
             raise StoreError(f"metric {metric.name!r}: its query cannot be run: {said}. Repair it") from error
         raise StoreError(f"metric {metric.name!r}: {explain_refusal(database.url, error)}") from error
+
+
+def with_pseudonyms(chunks: Iterable[pa.Table], pseudonym: Pseudonym) -> Iterator[pa.Table]:
+    """Yield outcomes by their units and again by their pseudonyms, for versions of a blueprint write one or the other.
+
+    Args:
+        chunks: As `read_source` yields them.
+        pseudonym: Gives the pseudonym of a text.
+    """
+    import pyarrow as pa
+
+    for chunk in chunks:
+        yield chunk
+        hidden = pa.array([pseudonym(unit) for unit in chunk["unit"].to_pylist()], pa.string())
+        yield chunk.set_column(chunk.column_names.index("unit"), "unit", hidden)
 
 
 def _url(metric: Metric, sources: Mapping[str, Source]) -> str:

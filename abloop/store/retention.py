@@ -6,7 +6,7 @@ Files are taken off the list first and off the disk at the next turn, so that wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from abloop.store import parquet
 from abloop.store.counts import count
 from abloop.store.manifest import TableFile
+from abloop.store.remainder import remainder
 from abloop.store.sql import Database
 from abloop.store.tables import dead, decisions, entities, files, late, observations
 from abloop.store.workspace import Workspace
@@ -78,7 +79,7 @@ def retain(workspace: Workspace, strategy: str) -> Retained:
             rows += file.rows
             gone.append(file.name)
         elif (file.oldest or 0.0) <= limit - DAY:
-            left = _without(workspace, file, limit)
+            left = remainder(workspace, file, _younger(limit))
             workspace.manifest.replace(strategy, [file.name], [left])
             rows += file.rows - left.rows
     if gone:
@@ -104,37 +105,11 @@ def _with_range(workspace: Workspace, file: TableFile) -> TableFile:
     return msgspec.structs.replace(file, oldest=first, newest=last)
 
 
-def _without(workspace: Workspace, file: TableFile, limit: float) -> TableFile:
-    """Write a file without its rows up to a time; the database does not list it yet."""
-    (path,) = parquet.paths(workspace.table_directory, [file.name])
-    observed: Counter[str] = Counter(dict.fromkeys(file.observed, 0))
-    rows, oldest = 0, file.newest or 0.0
-
-    def younger() -> Iterator[pa.Table]:
-        nonlocal rows, oldest
-        import pyarrow.compute as pc
-
-        for part in parquet.read_parts(path):
-            left = part.filter(pc.greater(part["time"], limit))
-            if left.num_rows:
-                rows += left.num_rows
-                oldest = min(oldest, pc.min(left["time"]).as_py())
-                observed.update({name: _observed(left, name) for name in file.observed})
-            yield left
-
-    schema = parquet.schema_of(path)
-    name = parquet.write_parts(schema, younger(), workspace.table_directory, file.strategy, file.version)
-    at = workspace.clock()
-    return msgspec.structs.replace(file, name=name, rows=rows, observed=dict(observed), oldest=oldest, at=at)
-
-
-def _observed(table: pa.Table, name: str) -> int:
-    """Return on how many rows a metric was observed; those of an early release say only whether it has a value."""
+def _younger(limit: float) -> Callable[[pa.Table], pa.Table]:
+    """Return what keeps the rows after a time."""
     import pyarrow.compute as pc
 
-    if f"n.{name}" in table.column_names:
-        return int(pc.sum(pc.greater(table[f"n.{name}"], 0)).as_py() or 0)
-    return int(table.num_rows - table[f"y.{name}"].null_count)
+    return lambda part: part.filter(pc.greater(part["time"], limit))
 
 
 def _forget_replaced(workspace: Workspace, strategy: str, replaced: float, limit: float) -> int:

@@ -106,6 +106,25 @@ def segments(directory: Path) -> list[Segment]:
     return [Segment(path) for path in sorted(directory.glob("*.spool"))]
 
 
+def write_over(segment: Segment, start: int, end: int) -> None:
+    """Write zeros over a record that was shipped, so that those behind it can still be read; it is none any more.
+
+    Args:
+        segment: Its segment; where that is gone, nothing is done.
+        start: Offset of its first byte, after length and checksum.
+        end: Offset of its end.
+    """
+    zeros = bytes(end - start)
+    try:
+        file = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # shipped and removed meanwhile
+        return
+    try:
+        os.pwrite(file, pack_header(len(zeros), checksum(zeros)) + zeros, start - _HEADER.size)
+    finally:
+        os.close(file)
+
+
 class OpenSegment:
     """The write side of one segment.
 

@@ -226,6 +226,7 @@ def _engine(url: str, busy: float) -> Engine:
         connection.isolation_level = None  # transactions begin where `begin` below says, not at the first write
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is written over; most builds do so anyway
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from abloop.errors import StoreError
+from abloop.pseudonyms import compile_pseudonym
 from abloop.records import Decision
 from abloop.store.catalogue import Catalogue
 from abloop.store.comparisons import Comparisons
@@ -31,9 +32,12 @@ class Workspace:
         patience: Seconds to wait for a database that does not answer; None waits until it refuses, and raises.
         durability: What records in the spool survive: `process`, `power` or `memory`; see `Spool`.
         spool_bytes: Most that the spool may take on the disk, in bytes.
+        pseudonym_key: Secret of 16 to 64 bytes, for blueprints that pseudonymise; ABLOOP_PSEUDONYM_KEY of the
+            environment where empty.
 
     Raises:
         StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
+        DataError: The key is too short or too long.
 
     Attributes:
         catalogue: Blueprints, servings, artefacts, verdicts.
@@ -42,6 +46,7 @@ class Workspace:
         manifest: Files of the training tables.
         spool: Where this process writes records.
         clock: As given.
+        pseudonym: Gives the pseudonym of a text; None where there is no key.
         sources: Where blueprints read from besides, by name: database URLs, or Python functions of an entity's id.
         spool_directory: Where the segments of all processes are.
         table_directory: Where training tables are.
@@ -57,8 +62,10 @@ class Workspace:
         patience: float | None = None,
         durability: Durability = "process",
         spool_bytes: int = SPOOL_BYTES,
+        pseudonym_key: bytes | str = b"",
     ) -> None:
         """Open the database and make the directories."""
+        self.pseudonym = compile_pseudonym(pseudonym_key)
         self._database = Database(url, patience)
         home = Path(directory) if directory is not None else _beside(url)
         self.catalogue = Catalogue(self._database)

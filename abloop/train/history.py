@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from abloop.blueprint import Blueprint
+from abloop.blueprint.conceal import conceal
 from abloop.errors import DataError, StoreError, listed, unknown
 from abloop.features.read import read, readers
 from abloop.records import Decision, Observation, encode
@@ -75,6 +76,7 @@ def import_trial(
     }
     times = _check_times(dataframe, time, workspace.clock() - blueprint.lifecycle.ttl)
     contexts = _contexts(dataframe, feature_columns)
+    units, contexts = _concealed(workspace, blueprint, units, contexts)
     plan, given = readers(blueprint.sourced()), blueprint.given()
     spool = Spool(workspace.spool_directory, clock=lambda: min(times))  # its segment is as old as what it holds
     for position, name in enumerate(arms):
@@ -225,6 +227,17 @@ def _check_times(frame: pd.DataFrame, column: str | None, otherwise: float) -> l
             f"trial: column {column!r} is {frame[column].iloc[row]!r} on row {row}; allowed: seconds since 1970"
         )
     return [float(time) for time in times]
+
+
+def _concealed(
+    workspace: Workspace, blueprint: Blueprint, units: list[str], contexts: list[dict[str, Any]]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return units and contexts with pseudonyms, where the blueprint asks for them."""
+    if not blueprint.pseudonymise:
+        return units, contexts
+    whole = [context | {blueprint.unit: unit} for context, unit in zip(contexts, units, strict=True)]
+    hidden = [conceal(blueprint, context, workspace.pseudonym) for context in whole]
+    return [context[blueprint.unit] for context in hidden], hidden
 
 
 def _contexts(frame: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def blueprint(**given: Any) -> Blueprint:
             {"name": "email", "type": "categorical"},
             {"name": "city", "type": "categorical", "group": "user"},
         ],
-        "groups": [{"name": "user", "key": "user_id", "table": "users"}],
+        "groups": [{"name": "user", "key": "shop_id", "table": "users"}],
         "lifecycle": {"ttl": "1h"},
     }
     return from_mapping(raw | given)
