@@ -186,7 +186,11 @@ def main(seeds: int, decisions: int) -> None:
             found = run(Path(name), seed, decisions)
         took = time.perf_counter() - started
         each = (seed, decisions, "1 to 5 times", *(found[key] for key in ("received", "joined", "late", "orphaned")), 0)
-        say("| " + " | ".join(f"{value:,}" if isinstance(value, int) else value for value in each) + f" | {took:.0f} |")
+        say(
+            "| "
+            + " | ".join(f"{value:,}" if isinstance(value, int) else value for value in each)
+            + f" | {took:.0f} |\n"
+        )
         sys.stdout.flush()
 
 
