@@ -143,11 +143,11 @@ def wide_table(flow: Flow, rows: int) -> list[str]:
     return [str(flow.loop.table_directory / file.name) for file in files]
 
 
-def frame_of(files: list[str]) -> Any:
-    """Return the same files as a frame, by pyarrow alone."""
+def table_of(files: list[str]) -> Any:
+    """Return the same files as pyarrow reads them, which is not a frame yet."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(files).to_pandas()
+    return pq.read_table(files)
 
 
 def stream(url: str, rows: int) -> dict[str, float]:

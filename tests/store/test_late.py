@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -170,21 +171,12 @@ of_decisions = st.tuples(st.integers(0, 5), st.sampled_from(OF_DECISIONS), times
 of_units = st.tuples(st.integers(0, UNITS - 1), st.sampled_from(OF_UNITS), times, values, arrivals)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(times, st.integers(0, 2)), min_size=1, max_size=6),
-    st.lists(of_decisions, max_size=14, unique_by=lambda seen: seen[2]),
-    st.lists(of_units, max_size=10, unique_by=lambda seen: seen[2]),
-    st.lists(st.tuples(st.integers(0, UNITS - 1), times, values), max_size=4),
-    st.lists(st.tuples(st.integers(1, 60), kills), min_size=6, max_size=6),
-)
-def test_whatever_comes_when_the_table_is_that_of_pandas(
-    made: list[tuple[float, int]], seen: list[Any], outcomes: list[Any], shop: list[Any], turns: list[tuple[int, str]]
+def play(
+    loop: Loop, made: list[Any], seen: list[Any], outcomes: list[Any], paid: list[Any], turns: list[tuple[int, str]]
 ) -> None:
-    """Late, twice, of units, from a source, cut off anywhere: in the end each label is that of all there ever was."""
+    """Send decisions and observations in steps, join late after each, and check the table that there is in the end."""
     decisions = [decided(place, time) for place, (time, _) in enumerate(made)]
-    paid = [(f"u{unit}", START + time, value) for unit, time, value in shop]
-    steps: list[list[Record]] = [[] for _ in range(6)]
+    steps: list[list[Record]] = [[] for _ in turns]
     every: list[Observation] = []
     for place, (_, step) in enumerate(made):
         steps[step].append(decisions[place])
@@ -197,27 +189,87 @@ def test_whatever_comes_when_the_table_is_that_of_pandas(
             every.append(record)
         for step in when:
             steps[step].append(record)
+    clock: Any = loop.clock
+    for place, (step, (seconds, kill)) in enumerate(zip(steps, turns, strict=True)):
+        if step:
+            send(loop.journal, f"part{place}", list(enumerate(step, 1)))
+        clock.advance(seconds)
+        offline.join_rows(loop, "s")
+        turn(loop, kill)
+        compact(loop, "s")
+        check_counts(loop)
+    clock.advance(1_000.0)
+    offline.join_rows(loop, "s")
+    join_late(loop, "s")
+    compact(loop, "s")
+    check_counts(loop)
+    check_table(table_of(loop), expected(decisions, every, paid))
+    before = {path.name for path in loop.table_directory.iterdir()}
+    again = join_late(loop, "s")
+    assert (again.rows, again.joined, again.duplicates, again.files) == (0, 0, 0, 0)
+    assert {path.name for path in loop.table_directory.iterdir()} == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(times, st.integers(0, 2)), min_size=1, max_size=6),
+    st.lists(of_decisions, max_size=14, unique_by=lambda seen: seen[2]),
+    st.lists(of_units, max_size=10, unique_by=lambda seen: seen[2]),
+    st.lists(st.tuples(st.integers(0, UNITS - 1), times, values), max_size=4),
+    st.lists(st.tuples(st.integers(1, 60), kills), min_size=6, max_size=6),
+)
+def test_whatever_comes_when_the_table_is_that_of_pandas(
+    made: list[tuple[float, int]], seen: list[Any], outcomes: list[Any], shop: list[Any], turns: list[tuple[int, str]]
+) -> None:
+    """Late, twice, of units, from a source, cut off anywhere: in the end each label is that of all there ever was."""
+    paid = [(f"u{unit}", START + time, value) for unit, time, value in shop]
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(compaction, "FEWEST", 2)
         patch.setattr(parquet, "GROUP_ROWS", 2)
         loop = open_here(Path(directory), paid)
-        clock: Any = loop.clock
-        for place, (step, (seconds, kill)) in enumerate(zip(steps, turns, strict=True)):
-            if step:
-                send(loop.journal, f"part{place}", list(enumerate(step, 1)))
-            clock.advance(seconds)
-            offline.join_rows(loop, "s")
-            turn(loop, kill)
-            compact(loop, "s")
-            check_counts(loop)
-        clock.advance(1_000.0)
-        offline.join_rows(loop, "s")
-        join_late(loop, "s")
-        compact(loop, "s")
-        check_counts(loop)
-        check_table(table_of(loop), expected(decisions, every, paid))
-        before = {path.name for path in loop.table_directory.iterdir()}
-        again = join_late(loop, "s")
-        assert (again.rows, again.joined, again.duplicates, again.files) == (0, 0, 0, 0)
-        assert {path.name for path in loop.table_directory.iterdir()} == before
+        play(loop, made, seen, outcomes, paid, turns)
         loop.close()
+
+
+def test_many_at_once_on_both_databases(database_url: str, tmp_path: Path) -> None:
+    """The same of a few hundred decisions, with observations that come twice, and with transactions cut short."""
+    rng = random.Random(5)
+
+    def drawn(most: int, names: list[str]) -> Any:
+        when = rng.choices(range(6), k=rng.randint(1, 3))
+        return rng.randrange(most), rng.choice(names), 60 * rng.random(), float(rng.randint(-9, 9)), when
+
+    made = [(60 * rng.random(), rng.randrange(3)) for _ in range(300)]
+    seen = [drawn(310, OF_DECISIONS) for _ in range(900)]
+    outcomes = [drawn(UNITS, OF_UNITS) for _ in range(60)]
+    paid = [(f"u{rng.randrange(UNITS)}", START + 60 * rng.random(), float(rng.randint(-9, 9))) for _ in range(20)]
+    loop = open_here(tmp_path, paid, database_url)
+    play(
+        loop,
+        made,
+        seen,
+        outcomes,
+        paid,
+        list(zip([5, 20, 7, 30, 12, 1], ["", "written", "", "committing", "", "committed"], strict=True)),
+    )
+    loop.close()
+
+
+def test_an_observation_after_its_ttl_is_late_and_counts_for_nothing(tmp_path: Path) -> None:
+    """It stays among the late ones, the row has its default, and no file is opened for it again."""
+    loop = open_here(tmp_path, [], metrics=[{"name": "sum", "combine": "sum"}])
+    clock: Any = loop.clock
+    send(loop.journal, "first", [(1, decided(0, 0.0))])
+    clock.advance(TTL)
+    offline.join_rows(loop, "s")
+    in_time = Observation("d0", "s", START + TTL, "sum", 1.0, "k1")
+    after = Observation("d0", "s", START + TTL + 0.5, "sum", 2.0, "k2")
+    send(loop.journal, "late", [(1, in_time), (2, after)])
+    found = join_late(loop, "s")
+    assert (found.rows, found.joined, found.files, found.version) == (1, 1, 1, 2)
+    assert table_of(loop)[["y.sum", "n.sum"]].to_numpy().tolist() == [[1.0, 1.0]]
+    assert table_of(loop, 1)["y.sum"].tolist() == [0.0]
+    assert count_rows(loop, late) == 1
+    assert join_late(loop, "s").files == 0
+    check_counts(loop)
+    loop.close()
