@@ -9,6 +9,7 @@ them, `to_json` writes the canonical text, and two blueprints are equal when the
 """
 
 from abloop.blueprint.randomisation import Experiment, Holdout, Layer, Step
+from abloop.blueprint.reading import Measure, Reading
 from abloop.blueprint.spec import (
     Arm,
     Blueprint,
@@ -32,9 +33,11 @@ __all__ = [
     "Label",
     "Layer",
     "Lifecycle",
+    "Measure",
     "Metric",
     "Model",
     "Policy",
+    "Reading",
     "Space",
     "Step",
     "Weight",

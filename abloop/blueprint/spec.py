@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from abloop.blueprint.randomisation import Experiment
+from abloop.blueprint.reading import Reading
 from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
@@ -199,6 +200,7 @@ class Blueprint(_Spec, frozen=True):
         model: What learns.
         lifecycle: When rows are complete, when the strategy switches and how long its rows are kept.
         pseudonymise: Of what a keyed hash is written instead: the unit's key, categorical features.
+        readout: What is read of it and how it is tested; versions that differ in nothing else are read as one.
 
     Example:
         >>> Blueprint(strategy="checkout", arms=(Arm(name="a"), Arm(name="b")), metrics=(Metric(name="bought"),)).unit
@@ -220,6 +222,7 @@ class Blueprint(_Spec, frozen=True):
     model: Model = Model()
     lifecycle: Lifecycle = Lifecycle()
     pseudonymise: tuple[str, ...] = ()
+    readout: Reading = Reading()
 
     @property
     def is_choice(self) -> bool:
