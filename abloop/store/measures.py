@@ -141,14 +141,14 @@ def units_query(plans: Sequence[Plan], columns: Columns, by: Mapping[str, str]) 
         columns: Where the table has what.
         by: Name to SQL of what units are grouped by, besides the arm.
     """
-    made = {column.name: column.expression for each in plans for column in (*each.columns,)}
-    keys = {"arm": columns.arm, **by}
-    listed = ", ".join(f"{expression} AS {name}" for name, expression in (keys | made).items())
+    made = {column.name: column.expression for each in plans for column in each.columns}
+    groups = {name: f"MIN({expression})" if columns.unit else expression for name, expression in by.items()}
+    named = {"arm": columns.arm, **groups, **made}
+    listed = ", ".join(f"{expression} AS {name}" for name, expression in named.items())
     where = f" WHERE {columns.where}" if columns.where else ""
     if not columns.unit:
         return f"SELECT {listed} FROM {columns.relation}{where}"  # noqa: S608 - see the module: names are quoted
-    grouped = ", ".join([columns.unit, *keys.values()])
-    return f"SELECT {listed} FROM {columns.relation}{where} GROUP BY {grouped}"  # noqa: S608
+    return f"SELECT {listed} FROM {columns.relation}{where} GROUP BY {columns.unit}, {columns.arm}"  # noqa: S608
 
 
 def sums_query(
