@@ -87,9 +87,9 @@ def _products(each: Plan, terms: Sequence[Any], shifts: Mapping[str, float], arm
 
 def _complete(plans: Sequence[Plan], columns: Columns, known: Collection[str]) -> set[str]:
     """Return the columns of the table of units that are never null."""
+    found: set[str] = set()
     if columns.unit:
-        return {each.value.name for each in plans if each.measure.kind == "total" and not each.measure.where}
-    found = set()
+        return found
     for each in plans:
         if columns.values[each.measure.metric] in known and not (each.measure.where or each.measure.per):
             found.add(each.value.name)
