@@ -14,8 +14,11 @@ from typing import Literal
 import msgspec
 
 from abloop.errors import DataError
+from abloop.stats.compare import Side
+from abloop.stats.contrast import Contrast
 from abloop.stats.group_sequential import SPENDINGS, Spending, crossing, looks
 from abloop.stats.moments import Moments
+from abloop.stats.sequential import TUNING, always_valid
 from abloop.validate import in_range, one_of
 
 Kind = Literal["fixed", "student", "always_valid", "group_sequential"]
@@ -31,7 +34,7 @@ class Design(msgspec.Struct, frozen=True):
         alpha: False-alarm rate; divide it by the number of tests where there are many.
         two_sided: Whether both signs are tested.
         target: Power that is wanted, in (alpha, 1).
-        planned: Units at which an always-valid bound is narrowest.
+        tuning: Units of both arms at which an always-valid bound is narrowest.
         looks: Number of looks of a group-sequential test, evenly spaced.
         spending: How it spends alpha.
     """
@@ -40,7 +43,7 @@ class Design(msgspec.Struct, frozen=True):
     alpha: float = 0.05
     two_sided: bool = True
     target: float = 0.8
-    planned: int = 5_000
+    tuning: float = TUNING
     looks: int = 14
     spending: Spending = "obrien_fleming"
 
@@ -117,8 +120,8 @@ def power(effect: float, variance: float, units: float, design: Design = FIXED) 
     """Return the chance to find an effect.
 
     `fixed` is exact for normal means, `student` for normal values. `always_valid` is the chance at a single look
-    at these units, by the bound of Waudby-Smith et al. (Annals of Statistics 2024); looks before can only add to
-    it. `group_sequential` is the chance at any of the evenly spaced looks that end there, by their joint density.
+    at these units, by the bound of `sequential.always_valid`; looks before can only add to it. `group_sequential`
+    is the chance at any of the evenly spaced looks that end there, by their joint density.
 
     Args:
         effect: True effect; its sign matters where the test is one-sided.
@@ -213,20 +216,6 @@ def outlook(effect: float, variance: float, units: int, per_day: float, design: 
     return Outlook(units, needed, days, power(effect, variance, units, design), smallest, reason)
 
 
-def always_valid_bound(units: float, design: Design) -> float:
-    """Return the multiple of the standard error that an always-valid test asks for at a look.
-
-    Two-sided: 2 (n r + 1) / (n r) log(sqrt(n r + 1) / alpha), square root of it, with r so that it is narrowest
-    at the planned units; one-sided at alpha: log(1 + sqrt(n r + 1) / (2 alpha)). Source: Waudby-Smith, Arbour,
-    Sinha, Kennedy, Ramdas, Annals of Statistics 2024, theorem 2.2 and appendix B.
-    """
-    alpha = design.alpha if design.two_sided else 2.0 * design.alpha
-    rate = (-2.0 * math.log(alpha) + math.log(1.0 - 2.0 * math.log(alpha))) / design.planned
-    scale = units * rate
-    inner = math.sqrt(scale + 1.0) / alpha
-    return math.sqrt(2.0 * (scale + 1.0) / scale * (math.log(inner) if design.two_sided else math.log1p(inner)))
-
-
 def _power(z: float, units: float, design: Design) -> float:
     """Return the chance to find an effect of z standard errors."""
     sides = 2 if design.two_sided else 1
@@ -238,8 +227,15 @@ def _power(z: float, units: float, design: Design) -> float:
         return crossing(steps, [look.z for look in bounds], z, two_sided=design.two_sided)[-1]
     normal = NormalDist()
     fixed = design.kind == "fixed"
-    bound = normal.inv_cdf(1.0 - design.alpha / sides) if fixed else always_valid_bound(units, design)
+    bound = normal.inv_cdf(1.0 - design.alpha / sides) if fixed else _always_valid_bound(units, design)
     return normal.cdf(z - bound) + (normal.cdf(-z - bound) if design.two_sided else 0.0)
+
+
+def _always_valid_bound(units: float, design: Design) -> float:
+    """Return the multiple of the standard error that an always-valid test asks for at a look."""
+    one = Contrast(1, 0.0, 0.0, 1.0, 0.0, 0.0, math.inf)  # only the units over the tuning matter
+    side: Side = "two" if design.two_sided else "greater"
+    return -always_valid(one, 1.0 - design.alpha, side=side, tuning=design.tuning / units).low
 
 
 def _student_power(z: float, freedom: float, design: Design) -> float:
@@ -278,5 +274,5 @@ def _check(variance: float, units: float, design: Design) -> None:
     one_of("spending", design.spending, SPENDINGS, error=DataError)
     in_range("alpha", design.alpha, 0, 0.5, open_low=True, open_high=True, error=DataError)
     in_range("target", design.target, design.alpha, 1, open_low=True, open_high=True, error=DataError)
-    in_range("planned", design.planned, 1, error=DataError)
+    in_range("tuning", design.tuning, 0, open_low=True, error=DataError)
     in_range("looks", design.looks, 1, error=DataError)
