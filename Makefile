@@ -36,4 +36,4 @@ serve: setup
 	$(BIN)/abloop serve
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-peers build dist *.egg-info

@@ -115,7 +115,8 @@ def contrast(
         treatment: Moments of one arm.
         control: Moments of the other.
         estimand: What is compared.
-        theta: Coefficient of each covariate; those of both arms together where None.
+        theta: Coefficient of each covariate; where None those of both arms merged, and for a ratio, whose
+            linear part differs by arm, of each arm alone and summed.
 
     Returns:
         The contrast, with a reason where bad data allow no interval.
@@ -134,7 +135,8 @@ def contrast(
     if bad := _unfit(arms, estimand):
         return _refused(treatment.units + control.units, raw.value - plain.value, plain.value, *bad)
     if theta is None:
-        theta = coefficients(estimand, treatment.merge(control)) if estimand.covariates else ()
+        samples = (treatment, control) if estimand.over else (treatment.merge(control),)
+        theta = coefficients(estimand, *samples)
     one, two = adjusted(estimand, treatment, theta), adjusted(estimand, control, theta)
     found = _joined(
         (one.value - two.value, plain.value),
