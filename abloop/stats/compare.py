@@ -12,6 +12,7 @@ from abloop.stats.contrast import Contrast, Reason, welch
 from abloop.stats.moments import Moments
 from abloop.validate import in_range, one_of
 
+SMALLEST = 1e-290  # of a variance: below, and above one over it, floats have no room
 Side = Literal["two", "greater", "less"]
 SIDES: tuple[Side, ...] = ("two", "greater", "less")
 Law = Literal["t", "z"]
@@ -195,8 +196,9 @@ def refuse(contrast: Contrast, *, relative: bool) -> Effect | None:
     reason, detail = contrast.reason, contrast.detail
     if not reason and math.isnan(value):
         reason, detail = "zero_baseline", f"control of {contrast.n} units in both arms: its value is 0"
-    if not reason and not variance > 0.0:
-        reason, detail = "no_variance", f"{contrast.n} units: the variance of the effect is {variance:.3g}"
+    if not reason and not SMALLEST < variance < 1.0 / SMALLEST:
+        reason = "no_variance" if variance <= SMALLEST else "not_finite"
+        detail = f"{contrast.n} units: the variance of the effect is {variance:.3g}"
     if not reason:
         return None
     error = math.sqrt(variance) if variance >= 0.0 else math.nan

@@ -41,9 +41,9 @@ class Contrast(msgspec.Struct, frozen=True):
         covariance: Of difference and baseline.
         baseline_variance: Of the baseline.
         freedom: Welch's degrees of freedom of the difference.
-        slope: Lift at which the variance of the lift is taken; 0 without a baseline.
         reason: Why there can be no interval; empty where there can.
         detail: The arm and the count, for people.
+        slope: Lift at which the variance of the lift is taken; None for that of the values.
     """
 
     n: int
@@ -53,9 +53,9 @@ class Contrast(msgspec.Struct, frozen=True):
     covariance: float
     baseline_variance: float
     freedom: float
-    slope: float = 0.0
     reason: Reason = ""
     detail: str = ""
+    slope: float | None = None
 
     def scaled(self, *, relative: bool) -> tuple[float, float]:
         """Return the effect and its variance.
@@ -72,8 +72,9 @@ class Contrast(msgspec.Struct, frozen=True):
             return self.difference, self.variance
         if not self.baseline:
             return math.nan, math.nan
-        total = self.variance - 2.0 * self.slope * self.covariance + self.slope**2 * self.baseline_variance
-        return self.difference / abs(self.baseline), max(0.0, total) / self.baseline**2
+        slope = self.difference / self.baseline if self.slope is None else self.slope
+        total = self.variance - 2.0 * slope * self.covariance + slope * slope * self.baseline_variance
+        return self.difference / abs(self.baseline), max(0.0, total) / self.baseline / self.baseline
 
 
 class Arm(msgspec.Struct, frozen=True):
@@ -169,7 +170,7 @@ def contrast_of(treatment: Arm, control: Arm) -> Contrast:
 
 def _refused(n: int, difference: float, baseline: float, reason: Reason, detail: str) -> Contrast:
     """Return a contrast without variances."""
-    return Contrast(n, difference, baseline, math.nan, math.nan, math.nan, math.nan, 0.0, reason, detail)
+    return Contrast(n, difference, baseline, math.nan, math.nan, math.nan, math.nan, reason, detail)
 
 
 def _joined(
@@ -186,11 +187,12 @@ def _joined(
         if variance * units <= least * least:
             reason = "negative_variance" if variance * units < -least * least else "no_variance"
             detail = f"{name}: {units} units, variance {variance * units:.3g}"
-    freedom = math.nan if reason else welch(treatment, control)
     difference, baseline = both
-    slope = difference / baseline if baseline else 0.0
     n, variance = treatment[0] + control[0], treatment[1] + control[1]
-    return Contrast(n, difference, baseline, variance, *base, freedom, slope, reason, detail)
+    if not reason and not all(map(math.isfinite, (*both, variance, *base))):
+        reason, detail = "not_finite", f"{n} units: difference {difference:.3g}, variance {variance:.3g}"
+    freedom = math.nan if reason else welch(treatment, control)
+    return Contrast(n, difference, baseline, variance, *base, freedom, reason, detail)
 
 
 def _noise(sample: Products, function: Linear) -> float:

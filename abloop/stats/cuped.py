@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from abloop.stats.estimand import Estimand, Linear, linear
@@ -61,12 +62,14 @@ def adjusted(estimand: Estimand, sample: Products, coefficients: Sequence[float]
 
 
 def solve(among: Sequence[Sequence[float]], across: Sequence[float]) -> tuple[float, ...]:
-    """Return the least solution of the normal equations, whatever the units of the covariates.
+    """Return the least solution of the normal equations, whatever the units of the covariates; 0 without one.
 
     Args:
         among: Cross-products of the covariates, shape (k, k).
         across: Their cross-products with the value, shape (k,).
     """
+    if not all(map(math.isfinite, (*across, *(cell for row in among for cell in row)))):
+        return (0.0,) * len(across)
     scales = [row[i] ** 0.5 if row[i] > 0 else 0.0 for i, row in enumerate(among)]
     if len(scales) == 1:  # as a quotient: to the last digit, and without NumPy
         return (across[0] / among[0][0],) if scales[0] else (0.0,)

@@ -8,7 +8,7 @@ the plain mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -176,7 +176,7 @@ class Products(msgspec.Struct, frozen=True):
             one: Weight of each column, shape (k,).
             two: Weight of each column, shape (k,).
         """
-        return math.fsum(
+        return _total(
             a * b * cell
             for a, row in zip(one, self.products, strict=True)
             if a
@@ -202,9 +202,9 @@ def products(columns: Mapping[str, Sequence[float]]) -> Products:
     if len(set(lengths.values())) > 1:
         raise DataError(f"columns have {lengths!r} values; allowed: one value a unit in each")
     units = max(lengths.values(), default=0)
-    means = tuple(math.fsum(values) / units if units else 0.0 for values in columns.values())
+    means = tuple(_total(values) / units if units else 0.0 for values in columns.values())
     around = [[value - mean for value in values] for values, mean in zip(columns.values(), means, strict=True)]
-    rows = tuple(tuple(math.fsum(a * b for a, b in zip(one, two, strict=True)) for two in around) for one in around)
+    rows = tuple(tuple(_total(a * b for a, b in zip(one, two, strict=True)) for two in around) for one in around)
     return Products(tuple(columns), units, means, rows)
 
 
@@ -232,6 +232,14 @@ def products_of_sums(
         for row, total in zip(squares, sums, strict=True)
     )
     return Products(tuple(columns), units, means, rows)
+
+
+def _total(values: Iterable[float]) -> float:
+    """Return the sum to the last digit; NaN where it is infinite."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan
 
 
 def _left(square: float, taken: float) -> float:

@@ -141,7 +141,7 @@ def mixture(
     _check(confidence, side, null)
     in_range("spread", spread, 0, open_low=True, error=DataError)
     _, variance = contrast.scaled(relative=relative)
-    rate = spread * spread / variance if variance > 0 else math.nan
+    rate = min(spread * spread / variance, 1e300) if variance > 0 else math.nan
     return _bounded(contrast, rate, 1.0 - confidence, relative, side, null)
 
 

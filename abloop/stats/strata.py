@@ -80,8 +80,7 @@ def stratified(strata: Sequence[Stratum], estimand: Estimand, *, equal_variance:
         return total
     difference, baseline, joint = _of_means(*_weighed(cells, estimand, equal_variance), estimand)
     variance, covariance, spread = float(joint[0, 0]), float(joint[0, 1]), float(joint[1, 1])
-    slope = difference / baseline if baseline else 0.0
-    found = Contrast(total.n, difference, baseline, variance, covariance, spread, total.freedom, slope)
+    found = Contrast(total.n, difference, baseline, variance, covariance, spread, total.freedom)
     if math.isnan(difference) or not variance > 0.0:
         reason: Reason = "zero_denominator" if math.isnan(difference) else "negative_variance"
         return msgspec.structs.replace(found, reason=reason, detail=f"{total.n} units in {len(cells)} strata")
