@@ -48,7 +48,8 @@ class Effect(msgspec.Struct, frozen=True):
         high: Upper end.
         p_value: Of no effect, or of the null that was given.
         freedom: Degrees of freedom; infinity under the normal law.
-        reason: Why there is no interval and no p-value; empty where there are. No number is NaN without it.
+        reason: Why there is no interval (and, but for `unbounded`, no p-value); empty where there is. No number is NaN
+            without it.
         detail: The arm and the count behind the reason.
     """
 
