@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from abloop.readout import MetricResult, Readout
+from abloop.readout.text import interval, metric_text, number, paragraph, readout_text, table
 from abloop.records import FeatureValue
-from abloop.stats.compare import Estimate
 
 if TYPE_CHECKING:
     from abloop.compare import VersionsReadout
@@ -19,128 +17,6 @@ if TYPE_CHECKING:
     from abloop.overlap import Overlap
     from abloop.rollout.versions import Version
     from abloop.simulate.replay import Heldout, Replay
-
-WIDTH = 100
-
-
-def number(value: float | None, sign: bool = False) -> str:
-    """Return a number with four significant digits, a dash where there is none.
-
-    Example:
-        >>> number(0.123456), number(float("nan")), number(1234.56, sign=True)
-        ('0.1235', '-', '+1235')
-    """
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:{'+' if sign else ''}.4g}"
-
-
-def interval(estimate: Estimate, sign: bool = False) -> str:
-    """Return the ends of an interval.
-
-    Example:
-        >>> interval(Estimate(10, 0.5, 0.25, 0.75))
-        '[0.25, 0.75]'
-    """
-    return f"[{number(estimate.low, sign)}, {number(estimate.high, sign)}]"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table: the first column to the left, all others to the right.
-
-    Example:
-        >>> print(table(["arm", "n"], [["control", "10"], ["b", "9"]]))
-        arm       n
-        -------  --
-        control  10
-        b         9
-    """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def paragraph(text: str) -> str:
-    """Return text wrapped to the width of a terminal."""
-    return textwrap.fill(text, WIDTH)
-
-
-def readout_text(readout: Readout) -> str:
-    """Return a readout as tables: each metric arm by arm, then the served release against each arm."""
-    counts = ", ".join(f"{name} {count:,}" for name, count in readout.units.items())
-    head = (
-        f"{readout.strategy}, version {readout.version}, phase {readout.phase}: {readout.rows:,} complete rows, "
-        f"{readout.waiting:,} waiting. Randomised units: {counts}; sample ratio p = {readout.srm:.3g}."
-    )
-    parts = [paragraph(head), *(paragraph(f"! {note}") for note in readout.notes)]
-    parts += [_metric_text(metric) for metric in readout.metrics]
-    if readout.policy:
-        policy = readout.policy
-        rows = [
-            [
-                policy.phase,
-                f"{policy.policy.n:,}",
-                number(policy.policy.mean),
-                interval(policy.policy),
-                "",
-                "",
-            ]
-        ]
-        for name, arm in policy.arms.items():
-            gain = policy.gains[name]
-            rows.append(
-                [
-                    name,
-                    f"{arm.n:,}",
-                    number(arm.mean),
-                    interval(arm),
-                    number(gain.mean, True),
-                    interval(gain, True),
-                ]
-            )
-        header = [
-            "net value since it serves",
-            "n",
-            "mean",
-            "95 % interval",
-            "policy minus arm",
-            "95 % interval",
-        ]
-        parts.append(table(header, rows))
-    return "\n\n".join(parts)
-
-
-def _metric_text(metric: MetricResult) -> str:
-    rows = []
-    for arm in metric.arms:
-        lift, relative = arm.lift, arm.relative
-        rows.append(
-            [
-                arm.arm,
-                f"{arm.mean.n:,}",
-                number(arm.mean.mean),
-                interval(arm.mean),
-                number(lift.mean, True) if lift else "",
-                interval(lift, True) if lift else "",
-                f"{relative:+.1%}" if relative is not None else "",
-            ]
-        )
-    header = [
-        f"{metric.metric} ({metric.role})",
-        "n",
-        "mean",
-        "95 % interval",
-        "lift",
-        "95 % interval",
-        "relative",
-    ]
-    return table(header, rows)
 
 
 def cycle_text(cycle: Cycle) -> str:
@@ -169,7 +45,7 @@ def comparison_text(readout: VersionsReadout) -> str:
     state = "running" if readout.running else "ended"
     head = f"{readout.strategy}, versions compared since {began} ({state}). "
     head += f"Units with complete rows: {counts}; sample ratio p = {readout.srm:.3g}."
-    return "\n\n".join([paragraph(head), *(_metric_text(metric) for metric in readout.metrics)])
+    return "\n\n".join([paragraph(head), *(metric_text(metric) for metric in readout.metrics)])
 
 
 def explanation_text(found: Explanation) -> str:

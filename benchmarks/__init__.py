@@ -8,4 +8,4 @@ from __future__ import annotations
 
 from typing import Final
 
-NAMES: Final = ("assign", "features", "policy", "store")
+NAMES: Final = ("assign", "features", "policy", "readout", "store")

@@ -39,7 +39,7 @@ def erase_unit(options: argparse.Namespace) -> int:
 
 def _text(unit: str, done: Erasure) -> str:
     """Return what was erased, place by place."""
-    from abloop.report import table
+    from abloop.readout.text import table
 
     rows = [[place, f"{number:,}", f"{done.left[place]:,}"] for place, number in done.found.items()]
     lines = [table(["records in", "found", "left"], rows), ""]

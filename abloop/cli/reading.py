@@ -18,6 +18,8 @@ def add_reading(add: Add) -> None:
     ):
         sub = add(name, command, text)
         sub.add_argument("strategy", help="its name")
+        if command is readout:
+            sub.add_argument("--sequential", action="store_true", help="intervals that hold however often you look")
         add_url(sub)
     explained = add("explain", explain, "Print why a decision was what it was.")
     explained.add_argument("decision_id", help="its id")
@@ -30,10 +32,14 @@ def add_reading(add: Add) -> None:
 def readout(options: argparse.Namespace) -> int:
     """Print a readout."""
     from abloop.readout import readout as read
-    from abloop.report import readout_text
+    from abloop.readout.text import readout_text
 
     with closing(open_loop(options)) as loop:
-        result = read(loop, options.strategy)
+        reading = None
+        if options.sequential:
+            _, blueprint = loop.catalogue.blueprint(options.strategy, loop.catalogue.serving(options.strategy).version)
+            reading = msgspec.structs.replace(blueprint.readout, inference="sequential")
+        result = read(loop, options.strategy, reading=reading)
     show(options, result.to_dict(), lambda: readout_text(result))
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,7 +11,9 @@ from abloop.blueprint.reading import Measure
 from abloop.errors import DataError
 from abloop.stats.moments import Products
 from abloop.store.measures import Columns, Plan, plan, read_sums, row_value, sums_query, units_query
-from abloop.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from abloop.store.warehouse import Warehouse
 
 SAMPLE = 1_000
 VALUE, WEIGHT = "s", "m"

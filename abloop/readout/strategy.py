@@ -1,20 +1,26 @@
-"""The readout: every metric, arm by arm, with intervals, SRM, and the running policy against each arm."""
+"""The readout of a strategy: its randomised traffic, arm by arm, and the running policy against each arm."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from abloop.blueprint import Blueprint
+from abloop.blueprint import Blueprint, Reading
+from abloop.blueprint.reading import Measure
+from abloop.readout.read import Rows, read_metrics
+from abloop.readout.recommend import gaps, recommend
+from abloop.readout.results import ArmResult, MetricResult, PolicyResult, Readout, Recommendation
 from abloop.records import Phase
-from abloop.stats.compare import Estimate, difference, estimate
+from abloop.stats.compare import difference, estimate
 from abloop.stats.moments import Moments
-from abloop.stats.srm import srm_weighted
+from abloop.stats.srm import srm_always_valid, srm_weighted
 
 if TYPE_CHECKING:
     from abloop.store.catalogue import Serving
+    from abloop.store.manifest import TableFile
+    from abloop.store.measures import Columns
     from abloop.store.workspace import Workspace
 
 NET_VALUE = "net value"
@@ -25,126 +31,120 @@ RANDOMISED: tuple[Phase, ...] = ("randomise", "explore")
 CHOSEN: tuple[Phase, ...] = ("personalise", "ship")
 
 
-class ArmResult(msgspec.Struct, frozen=True):
-    """One arm on one metric.
-
-    Attributes:
-        arm: Its name.
-        mean: Mean per decision over units, with its 95 % interval.
-        lift: Difference to control with Welch's 95 % interval; None for control.
-        relative: Lift as a share of control's mean; None for control or a mean of zero.
-    """
-
-    arm: str
-    mean: Estimate
-    lift: Estimate | None = None
-    relative: float | None = None
-
-
-class MetricResult(msgspec.Struct, frozen=True):
-    """One metric over all arms; `net value` is the sum of the goals in value, less the arm's cost."""
-
-    metric: str
-    role: str
-    arms: tuple[ArmResult, ...]
-
-
-class PolicyResult(msgspec.Struct, frozen=True):
-    """The served policy against the arms, in net value, on traffic since this phase began.
-
-    Attributes:
-        phase: `personalise` or `ship`.
-        policy: Units that got the release's choice.
-        arms: Units of the explore share, by arm.
-        gains: Policy minus arm, with Welch's 95 % interval.
-    """
-
-    phase: str
-    policy: Estimate
-    arms: dict[str, Estimate]
-    gains: dict[str, Estimate]
-
-
-class Readout(msgspec.Struct, frozen=True):
-    """What a strategy's complete rows say.
-
-    Attributes:
-        strategy: Its name.
-        version: Blueprint version of all rows.
-        phase: What is served now.
-        rows: Complete rows.
-        waiting: Decisions whose TTL has not ended.
-        units: Units by arm, of randomised traffic.
-        srm: p-value of these counts against the weights; below .001 the experiment is unhealthy.
-        metrics: Net value first, unless it is the same as the only goal, then each metric, on randomised traffic; none
-            while there is none.
-        policy: The served policy against the arms; None while everything is randomised.
-        notes: What a reader must know before believing a number.
-    """
-
-    strategy: str
-    version: int
-    phase: str
-    rows: int
-    waiting: int
-    units: dict[str, int]
-    srm: float
-    metrics: tuple[MetricResult, ...]
-    policy: PolicyResult | None
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data; numbers that could not be estimated become null in JSON."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        return data
-
-
-def readout(workspace: Workspace, strategy: str) -> Readout:
-    """Return the readout of a strategy's served version.
+def read_strategy(workspace: Workspace, strategy: str, reading: Reading | None = None) -> Readout:
+    """Return the readout of a strategy's served version, and of versions that differ in nothing but what is read.
 
     Args:
         workspace: What `abloop.connect` gave.
         strategy: Its name.
+        reading: What is read, and how; as the blueprint says where None.
 
     Raises:
         UnknownNameError: There is no such strategy.
         StoreError: Database or table cannot be read.
+        DataError: A measure cannot be computed.
     """
     from abloop.store.parquet import paths
     from abloop.store.reduce import reduce
+    from abloop.store.warehouse import open_files
 
     serving = workspace.catalogue.serving(strategy)
     version, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
-    listed = [file for file in workspace.manifest.files(strategy) if file.version == version]
+    reading = reading or blueprint.readout
+    listed = _listed(workspace, strategy, blueprint)
     waiting = workspace.journal.backlog(strategy).waiting
     rows = sum(file.rows for file in listed)
     names = [arm.name for arm in blueprint.ordered_arms()]
     if not rows:
         note = f"No complete rows yet: {_waiting(waiting, blueprint)}."
-        return Readout(strategy, version, serving.phase, 0, waiting, dict.fromkeys(names, 0), 1.0, (), None, (note,))
+        empty = Readout(strategy, version, serving.phase, 0, waiting, dict.fromkeys(names, 0), 1.0, (), None, (note,))
+        return msgspec.structs.replace(empty, recommendation=Recommendation("wait", "", note))
     files = paths(workspace.table_directory, [file.name for file in listed])
-    expressions = metric_expressions(blueprint)
-    sums = reduce(files, expressions, phases=RANDOMISED, traits={INVERSE: inverse_propensity(blueprint)})
+    sums = reduce(files, {}, phases=RANDOMISED, traits={INVERSE: inverse_propensity(blueprint)})
     inverse = [sums[name][INVERSE] if name in sums else NOBODY for name in names]
     units = {name: found.units for name, found in zip(names, inverse, strict=True)}
-    srm = srm_weighted(
-        sum(units.values()),
-        [found.s for found in inverse],
-        [found.squares for found in inverse],
-        blueprint.weights(),
-    )
+    srm, always = _ratio(inverse, blueprint.weights())
+    policy = _read_policy(workspace, serving, files, blueprint, names) if serving.release else None
+    with open_files(files) as (warehouse, relation):
+        measures = _measures(blueprint, reading) if any(units.values()) else ()
+        found = read_metrics(Rows(warehouse, _columns(relation, blueprint), tuple(names), measures, reading))
     observed = {metric.name: sum(file.observed.get(metric.name, 0) for file in listed) for metric in blueprint.metrics}
-    policy = None
-    if serving.release:
-        since = _phase_began(workspace, serving)
-        chosen = reduce(files, expressions, phases=CHOSEN, by="phase", since=since)
-        explored = reduce(files, expressions, phases=("explore",), since=since)
-        policy = _compare_policy(serving.phase, chosen, explored, names)
-    listing = shown(blueprint) if any(units.values()) else ()
-    metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in listing)
-    expected = [found.units * sum(units.values()) / found.s if found.s else 0.0 for found in inverse]
-    notes = _notes(strategy, units, expected, srm, observed, rows)
-    return Readout(strategy, version, serving.phase, rows, waiting, units, srm, metrics, policy, notes)
+    expected = [each.units * sum(units.values()) / each.s if each.s else 0.0 for each in inverse]
+    notes = (*_notes(strategy, units, expected, always, observed, rows), *gaps(found.metrics))
+    ill = notes[0] if always < SRM_ALARM else ""
+    return Readout(
+        strategy,
+        version,
+        serving.phase,
+        rows,
+        waiting,
+        units,
+        srm,
+        found.metrics,
+        policy,
+        notes,
+        recommend(found.metrics, units, reading, found.days, ill),
+        reading.inference,
+        reading.confidence,
+        found.days,
+        always,
+    )
+
+
+def _listed(workspace: Workspace, strategy: str, blueprint: Blueprint) -> list[TableFile]:
+    """Return the files of all versions that differ from one in nothing but what is read of them."""
+    alike = {
+        found.version
+        for found, other in workspace.catalogue.blueprints(strategy)
+        if msgspec.structs.replace(other, readout=blueprint.readout) == blueprint
+    }
+    return [file for file in workspace.manifest.files(strategy) if file.version in alike]
+
+
+def _ratio(inverse: Sequence[Moments], weights: Sequence[float]) -> tuple[float, float]:
+    """Return the p-values of the arms' shares: of one look; of every look, where all propensities are the weights."""
+    units = [found.units for found in inverse]
+    srm = srm_weighted(sum(units), [found.s for found in inverse], [found.squares for found in inverse], weights)
+    plain = all(
+        abs(found.s - found.units / weight) <= 1e-9 * found.s and abs(found.ss) <= 1e-9 * found.s
+        for found, weight in zip(inverse, weights, strict=True)
+    )
+    return srm, srm_always_valid(units, weights) if plain and any(units) else srm
+
+
+def _measures(blueprint: Blueprint, reading: Reading) -> tuple[Measure, ...]:
+    """Return what is shown: net value or the only goal, all metrics, then what the reading asks for."""
+    plain = [Measure(name=name, role=role) for name, role in shown(blueprint)]  # type: ignore[arg-type]
+    return (*plain, *reading.measures)
+
+
+def _columns(relation: str, blueprint: Blueprint) -> Columns:
+    """Return where the training table has what."""
+    from abloop.store.measures import Columns, literal, quoted
+
+    metrics = [metric.name for metric in blueprint.metrics]
+    return Columns(
+        relation=relation,
+        arm="arm",
+        unit="unit",
+        values=metric_expressions(blueprint),
+        features={feature.name: quoted(f"x.{feature.name}") for feature in blueprint.sourced()},
+        time='"time"',
+        times={name: quoted(f"at.{name}") for name in metrics},
+        where=f"phase IN ({', '.join(map(literal, RANDOMISED))})",
+    )
+
+
+def _read_policy(
+    workspace: Workspace, serving: Serving, files: Sequence[str], blueprint: Blueprint, names: Sequence[str]
+) -> PolicyResult | None:
+    """Return the served release against the arms, on traffic since this phase began."""
+    from abloop.store.reduce import reduce
+
+    since, expressions = _phase_began(workspace, serving), metric_expressions(blueprint)
+    chosen = reduce(files, expressions, phases=CHOSEN, by="phase", since=since)
+    explored = reduce(files, expressions, phases=("explore",), since=since)
+    return _compare_policy(serving.phase, chosen, explored, names)
 
 
 def _phase_began(workspace: Workspace, serving: Serving) -> float:
