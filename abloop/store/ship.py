@@ -61,15 +61,18 @@ def ship(
     """
     moved = torn = refused = 0
     for segment in segments(directory):
-        finished = segment.finished()  # before reading: nothing can be added to it after
-        start = journal.shipped(segment.name)
-        for part in _parts(segment, start, inspect, now):
-            if not journal.ship(part, keys):
-                break
-            start, moved, refused = part.end, moved + part.records, refused + len(part.dead)
-        else:
-            if finished:
-                torn += _finish(segment, start, journal)
+        try:
+            finished = segment.finished()  # before reading: nothing can be added to it after
+            start = journal.shipped(segment.name)
+            for part in _parts(segment, start, inspect, now):
+                if not journal.ship(part, keys):
+                    break
+                start, moved, refused = part.end, moved + part.records, refused + len(part.dead)
+            else:
+                if finished:
+                    torn += _finish(segment, start, journal)
+        except FileNotFoundError:  # another worker has shipped it whole, and removed it
+            continue
     return Shipped(moved, torn, refused)
 
 
