@@ -15,7 +15,7 @@ from abloop.readout.recommend import gaps, recommend
 from abloop.readout.results import Readout
 from abloop.readout.strategy import NET_VALUE, SRM_ALARM, shown
 from abloop.stats.srm import srm_always_valid, srm_p_value
-from abloop.store.measures import Columns, quoted
+from abloop.store.measures import Columns, literal, quoted
 from abloop.store.warehouse import Warehouse, open_database, open_files, open_frame
 
 Given = Mapping[str, str] | Sequence[str]
@@ -46,11 +46,12 @@ def read_data(
         named = {name: _column(name, column, there) for name, column in _names(blueprint, outcomes, there).items()}
         known = {feature.name: feature.name for feature in blueprint.sourced() if feature.name in there}
         known |= _mapping(features) if features is not None else {}
+        arm_text = f"CAST({_column('arm', arm, there)} AS VARCHAR)"
         columns = Columns(
             relation=relation,
-            arm=f"CAST({_column('arm', arm, there)} AS VARCHAR)",
+            arm=arm_text,
             unit=_column("unit", unit, there) if unit else "",
-            values=_with_net(blueprint, named),
+            values=_with_net(blueprint, named, arm_text),
             features={name: _column(name, column, there) for name, column in known.items()},
             time=_column("time", time, there) if time else "",
         )
@@ -137,10 +138,13 @@ def _column(what: str, name: str, there: Sequence[str]) -> str:
     return quoted(name)
 
 
-def _with_net(blueprint: Blueprint, named: Mapping[str, str]) -> dict[str, str]:
+def _with_net(blueprint: Blueprint, named: Mapping[str, str], arm: str) -> dict[str, str]:
     """Return the metrics' columns and what net value is made of."""
-    worth = " + ".join(f"{named[metric.name]} * {metric.value!r}" for metric in blueprint.goals())
-    return {**named, NET_VALUE: worth}
+    worth = " + ".join(
+        f"CAST({named[metric.name]} AS DOUBLE PRECISION) * {metric.value!r}" for metric in blueprint.goals()
+    )
+    costs = [f"WHEN {literal(each.name)} THEN {each.cost!r}" for each in blueprint.ordered_arms()]
+    return {**named, NET_VALUE: f"{worth} - CASE {arm} {' '.join(costs)} END"}
 
 
 def _check_measures(measures: Sequence[Measure], reading: Reading, columns: Columns) -> None:
@@ -161,7 +165,8 @@ def _complete(warehouse: Warehouse, columns: Columns) -> set[str]:
     """Return the columns that are never null, where rows are units: a cheap look that saves the dear one time."""
     if columns.unit:
         return set()
-    names = [*columns.values.values(), *columns.features.values()]
+    names = [column for name, column in columns.values.items() if name != NET_VALUE]
+    names += columns.features.values()
     counts = ", ".join(f"COUNT({name})" for name in names)
     ((total, *there),) = warehouse.rows(f"SELECT COUNT(*), {counts} FROM {columns.relation}")  # noqa: S608
     return {name for name, count in zip(names, there, strict=True) if count == total}
