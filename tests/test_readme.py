@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import abloop
 from abloop import offline
+from abloop.blueprint import from_mapping
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -26,7 +28,7 @@ def blocks(language: str) -> list[str]:
 def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a reader types first works, with the blueprint beside it, and its arm is one of the blueprint's."""
     monkeypatch.chdir(tmp_path)
-    first, ranking, history = blocks("python")
+    first, ranking, _, history = blocks("python")
     checkout, _, feed, *_ = blocks("yaml")
     (tmp_path / "checkout.yaml").write_text(checkout)
     names: dict[str, Any] = {}
@@ -62,6 +64,17 @@ def test_what_is_kept_loads(tmp_path: Path) -> None:
     found = abloop.load(tmp_path / "page.yaml")
     assert [metric.by for metric in found.metrics] == ["decision", "unit"]
     assert found.lifecycle.retention > found.metrics[1].window > found.lifecycle.ttl
+
+
+def test_the_readout_of_a_frame_runs() -> None:
+    """The example reads its rows, and its reading is a part of a blueprint as it stands."""
+    names: dict[str, Any] = {}
+    exec(blocks("python")[2], names)
+    assert "'new' is clearly better on bought" in names["found"].recommendation.text
+    metrics = [{"name": name} for name in ("purchase", "revenue", "wait")]
+    features = [{"name": "visits"}, {"name": "country", "type": "categorical"}]
+    raw = {**names["shop"], "metrics": metrics, "features": features, **yaml.safe_load(blocks("yaml")[5])}
+    assert len(from_mapping(raw).readout.measures) == 6
 
 
 def test_ten_lines_are_enough() -> None:

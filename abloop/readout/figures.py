@@ -1,0 +1,174 @@
+"""Figures of a readout, by plotly; each shows the numbers of its tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from abloop.errors import DataError, UnknownNameError, unknown
+from abloop.readout.frames import compared
+from abloop.readout.results import Figure, MetricResult, Readout
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # after Okabe and Ito, for all eyes
+GREY = "#7f7f7f"
+HOVER = "%{y}: %{x:+.2%}, n = %{customdata[0]:,}, p = %{customdata[1]:.3g}<extra>%{fullData.name}</extra>"
+POINTS = 201  # of a density
+REACH = 4.0  # standard errors that a density is drawn to
+
+
+def plot(readout: Readout, kind: Figure, metric: str = "") -> go.Figure:
+    """Return a figure of a readout.
+
+    Args:
+        readout: The readout.
+        kind: `forest`, `time` or `distribution`.
+        metric: For the last two: the measure; the first where empty.
+
+    Raises:
+        UnknownNameError: There is no such figure or measure.
+        DataError: There is no lift to draw.
+    """
+    if kind not in get_args(Figure):
+        raise UnknownNameError(unknown("figure", kind, get_args(Figure)))
+    if kind == "forest":
+        return forest(readout)
+    names = [each.metric for each in readout.metrics]
+    if not names:
+        raise DataError("the readout has no measures to draw; wait for complete rows")
+    if metric and metric not in names:
+        raise UnknownNameError(unknown("measure", metric, names))
+    chosen = readout.metrics[names.index(metric)] if metric else readout.metrics[0]
+    return over_time(chosen, readout.confidence) if kind == "time" else distribution(chosen)
+
+
+def forest(readout: Readout) -> go.Figure:
+    """Return the relative lift of every measure and arm, with its interval."""
+    import plotly.graph_objects as go
+
+    drawn = [
+        (metric, arm.arm, arm.comparison)
+        for metric, arm in compared(readout)
+        if arm.comparison is not None and not arm.comparison.relative.reason
+    ]
+    if not drawn:
+        raise DataError("no lift has an interval to draw; see the readout's notes")
+    figure = go.Figure()
+    for arm, colour in zip(_arms(readout.metrics), _cycle(len(readout.units)), strict=False):
+        mine = [(metric, found) for metric, name, found in drawn if name == arm]
+        if not mine:
+            continue
+        values = [found.relative.value for _, found in mine]
+        figure.add_trace(
+            go.Scatter(
+                x=values,
+                y=[f"{metric.metric} ({metric.role})" for metric, _ in mine],
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [found.relative.high - found.relative.value for _, found in mine],
+                    "arrayminus": [found.relative.value - found.relative.low for _, found in mine],
+                },
+                mode="markers",
+                name=arm,
+                marker={"color": colour, "size": 9},
+                customdata=[(found.relative.n, found.adjusted) for _, found in mine],
+                hovertemplate=HOVER,
+            )
+        )
+    control = readout.metrics[0].arms[0].arm
+    title = f"Lift over {control} with intervals of {100 * readout.confidence:g} %"
+    return _finished(figure, title, "relative lift", "", zero="x")
+
+
+def over_time(metric: MetricResult, confidence: float) -> go.Figure:
+    """Return the relative lift over all days so far: the interval of one look within the band of every look."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for arm, colour in zip(_arms([metric]), _cycle(len(metric.arms)), strict=False):
+        points = [point for point in metric.days if point.arm == arm and math.isfinite(point.always.low)]
+        if not points:
+            continue
+        days = [point.day for point in points]
+        for name, each, shade in (("every look", "always", 0.12), ("one look", "fixed", 0.25)):
+            ends = [getattr(point, each) for point in points]
+            figure.add_trace(
+                go.Scatter(
+                    x=[*days, *days[::-1]],
+                    y=[*(end.high for end in ends), *(end.low for end in ends[::-1])],
+                    fill="toself",
+                    mode="none",
+                    fillcolor=_clear(colour, shade),
+                    name=f"{arm}: {100 * confidence:g} % at {name}",
+                    hoverinfo="skip",
+                )
+            )
+        figure.add_trace(
+            go.Scatter(
+                x=days, y=[point.fixed.mean for point in points], mode="lines+markers", name=arm, line_color=colour
+            )
+        )
+    if not figure.data:
+        raise DataError(
+            f"measure {metric.metric!r} has no days to draw; name the column of times, and wait for a second day"
+        )
+    return _finished(figure, f"Lift of {metric.metric} over all days so far", "", "relative lift", zero="y")
+
+
+def distribution(metric: MetricResult) -> go.Figure:
+    """Return what is believed of each arm's relative lift: a normal density around it."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for arm, colour in zip(metric.arms[1:], _cycle(len(metric.arms)), strict=False):
+        found = arm.comparison.relative if arm.comparison is not None else None
+        if found is None or found.reason or not found.error > 0:
+            continue
+        steps = [REACH * (2 * place / (POINTS - 1) - 1) for place in range(POINTS)]
+        density = [math.exp(-step * step / 2) / (found.error * math.sqrt(2 * math.pi)) for step in steps]
+        x = [found.value + step * found.error for step in steps]
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=density,
+                mode="lines",
+                fill="tozeroy",
+                name=arm.arm,
+                line_color=colour,
+                fillcolor=_clear(colour, 0.2),
+            )
+        )
+    if not figure.data:
+        raise DataError(f"measure {metric.metric!r} has no lift to draw; see the readout's notes")
+    return _finished(figure, f"Lift of {metric.metric}: how likely is what", "relative lift", "density", zero="x")
+
+
+def _arms(metrics: Sequence[MetricResult]) -> list[str]:
+    """Return the names of all arms but control."""
+    return list(dict.fromkeys(arm.arm for metric in metrics for arm in metric.arms[1:]))
+
+
+def _cycle(number: int) -> list[str]:
+    return [COLOURS[place % len(COLOURS)] for place in range(number)]
+
+
+def _clear(colour: str, share: float) -> str:
+    """Return a colour that lets others through."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
+
+
+def _finished(figure: Any, title: str, x: str, y: str, *, zero: str) -> go.Figure:
+    """Return a figure with titles, shares in percent and a line at no lift."""
+    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, template="plotly_white", legend_title="arm")
+    if zero == "x":
+        figure.update_xaxes(tickformat="+.1%")
+        figure.add_vline(x=0, line_color=GREY, line_dash="dot")
+    else:
+        figure.update_yaxes(tickformat="+.1%")
+        figure.add_hline(y=0, line_color=GREY, line_dash="dot")
+    return figure
