@@ -166,3 +166,18 @@ def test_import_refuses_in_one_sentence(
     file.write_text(text)
     assert main(["import", "growthbook", str(file), *options, "--url", f"sqlite:///{tmp_path}/x.db"]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_power_is_that_of_statsmodels(capsys: pytest.CaptureFixture[str]) -> None:
+    """Units before a test are those of statsmodels; days follow; a mean without its spread is refused."""
+    from statsmodels.stats.power import NormalIndPower
+
+    assert main(["power", "--mean", "0.1", "--lift", "0.05", "--per-day", "5000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    wanted = 2 * NormalIndPower().solve_power(0.005 / 0.09**0.5, alpha=0.05, power=0.8)
+    assert abs(found["units"] - wanted) <= 2
+    assert found["days"] == -(-found["units"] // 5_000)
+    assert main(["power", "--mean", "12", "--sd", "30", "--inference", "sequential"]) == 0
+    assert "units in both arms" in capsys.readouterr().out
+    assert main(["power", "--mean", "12"]) == 1
+    assert "Give its --sd" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from contextlib import closing
 
 import msgspec
@@ -25,6 +26,16 @@ def add_reading(add: Add) -> None:
     explained.add_argument("decision_id", help="its id")
     explained.add_argument("--strategy", default="", help="needed only where several have a decision of this id")
     add_url(explained)
+    planned = add("power", power, "Say how many units and days a test needs before it begins.")
+    planned.add_argument("--mean", type=float, required=True, help="of the metric now; a rate is a mean of 0 and 1")
+    planned.add_argument("--sd", type=float, default=0.0, help="of its values; that of a rate where left out")
+    planned.add_argument("--lift", type=float, default=0.05, help="relative lift that matters (default: 0.05)")
+    planned.add_argument("--per-day", type=float, default=0.0, help="new units a day, both arms")
+    planned.add_argument("--share", type=float, default=0.5, help="of the treatment, of the units (default: 0.5)")
+    planned.add_argument("--power", type=float, default=0.8, help="chance to find it (default: 0.8)")
+    planned.add_argument(
+        "--inference", choices=["fixed", "sequential", "group"], default="fixed", help="how it is read"
+    )
     add_url(add("overlap", overlap, "Print which running experiments share units."))
     add("schema", schema, "Print the JSON Schema of blueprints, for editors.")
 
@@ -41,6 +52,25 @@ def readout(options: argparse.Namespace) -> int:
             reading = msgspec.structs.replace(blueprint.readout, inference="sequential")
         result = read(loop, options.strategy, reading=reading)
     show(options, result.to_dict(), lambda: readout_text(result))
+    return 0
+
+
+def power(options: argparse.Namespace) -> int:
+    """Print what a test needs."""
+    from abloop.errors import DataError
+    from abloop.stats.power import Design, Kind, planned_variance, required_units
+
+    sd = options.sd or (options.mean * (1.0 - options.mean) if 0 < options.mean < 1 else -1.0) ** 0.5
+    if not isinstance(sd, float) or not options.mean:
+        raise DataError(f"--mean is {options.mean:g}; allowed without --sd: a rate between 0 and 1. Give its --sd")
+    kinds: dict[str, Kind] = {"fixed": "fixed", "sequential": "always_valid", "group": "group_sequential"}
+    design = Design(kinds[options.inference], target=options.power)
+    units = required_units(abs(options.lift * options.mean), planned_variance(sd**2, sd**2, options.share), design)
+    needed = math.ceil(units)
+    days = math.ceil(needed / options.per_day) if options.per_day > 0 else None
+    took = f", {days:,} days" if days is not None else ""
+    text = f"{needed:,} units in both arms{took}: a lift of {options.lift:+.1%} is then found with {options.power:.0%}."
+    show(options, {"units": needed, "days": days}, lambda: text)
     return 0
 
 
