@@ -22,7 +22,8 @@ test: setup
 # The long simulations: a minute of races, a million hostile calls, migrations of 100,000 rows in each table,
 # 2,000 experiments beside each peer of the statistics.
 long: setup
-	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults tests/store/test_migrations.py tests/stats/test_peers.py
+	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults tests/store/test_migrations.py tests/stats/test_peers.py \
+		tests/truth
 
 check: setup
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def infer(found: Contrast, reading: Reading, relative: bool, history: Sequence[i
         if refused := refuse(found, relative=relative):
             return refused
         seen = sorted({*history, found.n} - {0})
-        z = min(looks(list(map(float, seen)), float(max(reading.planned, seen[-1])), 1.0 - confidence)[-1].z, NO_BOUND)
+        z = min(looks(list(map(float, seen)), float(reading.planned), 1.0 - confidence)[-1].z, NO_BOUND)
         each = effect(found, 2.0 * NormalDist().cdf(z) - 1.0, relative=relative, law="z")
         spent = 2.0 * NormalDist().cdf(-z)  # of this look alone: p is said so that it is alpha at the bound
         return msgspec.structs.replace(each, p_value=min(1.0, each.p_value * (1.0 - confidence) / spent))

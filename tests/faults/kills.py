@@ -1,10 +1,14 @@
 """Products, workers and the database server are killed under load; what was acknowledged is looked for in the table.
 
+Observations come at any time up to a little after the TTL, some twice: so that some come after their row was complete.
+A process that ends by itself fails the check.
+
 `python -m tests.faults.kills [KILLS] [sqlite|postgres] [SEED]` runs the check and prints a line of a table.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import random
 import signal
@@ -12,8 +16,10 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +29,7 @@ import pyarrow.parquet as pq
 from abloop import offline
 from abloop.errors import AbloopError
 from abloop.loop import Loop
+from abloop.store.compaction import compact
 from abloop.store.late import join_late
 from abloop.store.spool import segments
 from abloop.store.status import read_status
@@ -34,6 +41,8 @@ PRODUCTS, WORKERS, THREADS = 2, 2, 2
 PAUSE = 0.004  # between two decisions of a thread
 SERVER_EVERY = 16  # kills after which the server is killed too
 MOST_OBSERVATIONS = 4
+LONGEST_DELAY = 1.1 * TTL
+LONGEST_PAUSE = 0.2  # of a worker between shipping and joining
 BLUEPRINT: dict[str, Any] = {
     "strategy": "s",
     "arms": [{"name": "a"}, {"name": "b"}],
@@ -53,13 +62,14 @@ class Rig:
     """
 
     def __init__(self, directory: Path, url: str, seed: int) -> None:
-        """Register the strategy; start nothing yet."""
+        """Register the strategy and serve it once, so that this disk knows it; start nothing yet."""
         self.directory, self.url, self.rng = directory, url, random.Random(seed)
-        self.log = directory / "acknowledged"
+        self.log, self.owner = directory / "acknowledged", os.getpid()
         self.living: dict[int, Callable[[], None]] = {}
         self.killed: Counter[str] = Counter()
         loop = self.open()
         loop.register(BLUEPRINT)
+        loop.strategy("s")
         loop.close()
 
     def open(self) -> Loop:
@@ -72,16 +82,14 @@ class Rig:
         if pid:
             self.living[pid] = work
             return
-        try:
-            work()
-        finally:
-            os._exit(1)
+        work_or_end(work)
 
     def kill(self, pid: int) -> Callable[[], None]:
-        """Kill a process, and return what it did."""
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        """Kill a process, and return what it did; one that had ended by itself is an error."""
         work = self.living.pop(pid)
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        assert os.WIFSIGNALED(status), f"a {work.__name__} ended by itself"
         self.killed[work.__name__] += 1
         return work
 
@@ -95,20 +103,29 @@ class Rig:
             os.write(log, f"{text}\n".encode())
 
         def act(thread: int) -> None:
-            rng = random.Random(f"{start}-{thread}")
-            for number in range(1_000_000):
-                name = f"{start}-{thread}-{number}"
+            rng, number = random.Random(f"{start}-{thread}"), 0
+            later: list[tuple[float, str, int]] = []
+            while os.getppid() == self.owner:
+                name, number = f"{start}-{thread}-{number}", number + 1
                 note(f"D {name}")
                 strategy.get_decision(name, {"user_id": name, "x": rng.random()})
+                assert not strategy.errors, "a call was answered with the default"
                 note(f"d {name}")
                 for bit in range(rng.randrange(MOST_OBSERVATIONS + 1)):
-                    note(f"O {name} {bit}")
                     for _ in range(rng.choice([1, 1, 2])):
-                        strategy.log_observations(name, {"spend": 2**bit}, key=f"k{bit}")
+                        delay = rng.choice([0.0, rng.uniform(0.0, LONGEST_DELAY), rng.uniform(0.95, 1.0) * TTL])
+                        heapq.heappush(later, (time.time() + delay, name, bit))
+                while later and later[0][0] <= time.time():
+                    _, name, bit = heapq.heappop(later)
+                    note(f"O {name} {bit}")
+                    strategy.log_observations(name, {"spend": 2**bit}, key=f"k{bit}")
+                    assert not strategy.errors, "an observation was refused"
                     note(f"o {name} {bit}")
                 time.sleep(PAUSE)
 
-        threads = [threading.Thread(target=act, args=(thread,), daemon=True) for thread in range(THREADS)]
+        threads = [
+            threading.Thread(target=work_or_end, args=(partial(act, thread),), daemon=True) for thread in range(THREADS)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -116,27 +133,30 @@ class Rig:
 
     def worker(self) -> None:
         """Ship and join without a pause, whatever fails."""
-        loop = self.open()
-        while True:
+        loop, log = self.open(), os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        rng = random.Random(time.time_ns())
+        while os.getppid() == self.owner:
             try:
-                turn(loop)
+                os.write(log, f"J {turn(loop, rng.uniform(0.0, LONGEST_PAUSE))}\n".encode())
             except AbloopError:
                 time.sleep(0.02)
 
     def run(self, kills: int, server: Server | None) -> None:
         """Kill one process after another, each at a random moment, and start it again; then all of them."""
-        for work in [self.product] * PRODUCTS + [self.worker] * WORKERS:
-            self.start(work)
-        for number in range(kills):
-            time.sleep(self.rng.uniform(0.02, 0.4))
-            self.start(self.kill(self.rng.choice(list(self.living))))
-            if server is not None and number % SERVER_EVERY == SERVER_EVERY - 1:
-                server.kill()
-                self.killed["server"] += 1
-                time.sleep(self.rng.uniform(0.0, 0.5))
-                server.start()
-        for pid in list(self.living):
-            self.kill(pid)
+        try:
+            for work in [self.product] * PRODUCTS + [self.worker] * WORKERS:
+                self.start(work)
+            for number in range(kills):
+                time.sleep(self.rng.uniform(0.02, 0.4))
+                self.start(self.kill(self.rng.choice(list(self.living))))
+                if server is not None and number % SERVER_EVERY == SERVER_EVERY - 1:
+                    server.kill()
+                    self.killed["server"] += 1
+                    time.sleep(self.rng.uniform(0.0, 0.5))
+                    server.start()
+        finally:
+            for pid in list(self.living):
+                self.kill(pid)
 
     def drain(self) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
         """Let one worker bring everything to its end; return table, late observations, and whether the sums hold."""
@@ -148,7 +168,7 @@ class Rig:
         rest = (custody.waiting, custody.fates["waiting"], len(segments(loop.spool_directory)))
         assert rest == (0, 0, 0), f"decisions, observations and segments that still wait: {rest}"
         files = [loop.table_directory / file.name for file in loop.manifest.files("s")]
-        columns = ["decision_id", "y.spend", "n.spend"]
+        columns = ["decision_id", "time", "y.spend", "n.spend", "at.spend"]
         table = pd.concat([pq.read_table(file, columns=columns).to_pandas() for file in files])
         with loop.database.reading() as connection:
             left = pd.DataFrame(connection.execute(late.select()).mappings().all(), columns=list(late.c.keys()))
@@ -156,11 +176,23 @@ class Rig:
         return table, left, custody.balanced
 
 
-def turn(loop: Loop) -> None:
-    """Turn the cold path once."""
+def work_or_end(work: Callable[[], None]) -> None:
+    """Work, and end the whole process where that ends, saying why."""
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def turn(loop: Loop, pause: float = 0.0) -> int:
+    """Turn the cold path once, and return how many observations came after their row was complete."""
     offline.ship_spool(loop)
+    time.sleep(pause)  # what comes meanwhile may come after its row
     offline.join_rows(loop, "s")
-    join_late(loop, "s")
+    joined = join_late(loop, "s").joined
+    compact(loop, "s")
+    return joined
 
 
 def check(rig: Rig) -> dict[str, int]:
@@ -168,20 +200,28 @@ def check(rig: Rig) -> dict[str, int]:
     table, left, balanced = rig.drain()
     attempted: dict[str, int] = {}
     acknowledged: dict[str, int] = {}
+    after = 0
     for line in rig.log.read_text().splitlines():
         kind, name, *bit = line.split()
+        if kind == "J":
+            after += int(name)
+            continue
         told = attempted if kind in "DO" else acknowledged
         told[name] = told.get(name, 0) | (1 << int(bit[0]) if bit else 0)
     rows = table.set_index("decision_id")
     bits = rows["y.spend"].fillna(0).astype(int).to_dict()
+    made = rows["time"].to_dict()
+    in_time = left["at"] <= left["decision_id"].map(made) + TTL
     for name, key in zip(left["decision_id"], left["key"], strict=True):
-        assert not bits[name] & (1 << int(key[1:])), f"{name} {key} is in its row, and late"
         bits[name] |= 1 << int(key[1:])
     found = {
+        "late": after,
         "decisions": len(acknowledged),
         "observations": sum(value.bit_count() for value in acknowledged.values()),
         "lost": len(acknowledged.keys() - bits.keys()),
         "lost observations": sum((value & ~bits.get(name, 0)).bit_count() for name, value in acknowledged.items()),
+        "left out of their row": int(in_time.sum()),
+        "too late for their row": int((rows["at.spend"] > rows["time"] + TTL).sum()),
         "doubled": int(rows.index.duplicated().sum()),
         "invented": sum((value & ~attempted.get(name, 0)).bit_count() for name, value in bits.items()),
         "never sent": len(bits.keys() - attempted.keys()),
@@ -189,7 +229,7 @@ def check(rig: Rig) -> dict[str, int]:
     counted = rows["y.spend"].fillna(0).astype(int).map(int.bit_count)
     found["doubled observations"] = int((rows["n.spend"] - counted).abs().sum())  # one counted twice moves a bit
     assert balanced
-    assert sum(found[name] for name in found if name not in ("decisions", "observations")) == 0, found
+    assert sum(found[name] for name in found if name not in ("decisions", "observations", "late")) == 0, found
     return found
 
 
@@ -212,7 +252,7 @@ def main(kills: int = 200, kind: str = "sqlite", seed: int = 0) -> None:
     started = time.perf_counter()
     found = run(kills, kind, seed)
     took = time.perf_counter() - started
-    names = ("product", "worker", "server", "decisions", "observations")
+    names = ("product", "worker", "server", "decisions", "observations", "late")
     said = " | ".join(f"{found.get(name, 0):,}" for name in names)
     sys.stdout.write(f"| {kind} | {said} | 0 | 0 | {took:.0f} |\n")
 

@@ -26,4 +26,5 @@ def test_nothing_acknowledged_is_lost_or_doubled(kind: str, kills: int) -> None:
     assert products + workers == kills + 4
     assert servers == (0 if kind == "sqlite" else kills // 16)
     assert cells[-3:-1] == ["0", "0"]
+    assert not LONG or cells[6] != "0", "no observation came after its row was complete"
     sys.stdout.write(done.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy.engine import Connection
 
 from abloop import offline
+from abloop.errors import StoreError
+from abloop.loop import Loop
+from abloop.store import compaction
 from abloop.store.compaction import compact
 from abloop.store.late import join_late
 from abloop.store.sql import Database
@@ -21,19 +26,56 @@ from abloop.store.status import read_status
 from abloop.testing import ManualClock
 from tests.loops import TTL, open_loop, two_arms
 
-IDS, KEYS = st.integers(0, 5), st.integers(0, 3)
+IDS, KEYS = st.integers(0, 3), st.integers(0, 3)
+STEPS: dict[str, Callable[[Loop], object]] = {
+    "ship": offline.ship_spool,
+    "join": lambda loop: offline.join_rows(loop, "checkout"),
+    "late": lambda loop: join_late(loop, "checkout"),
+    "compact": lambda loop: compact(loop, "checkout"),
+}
 
 
 class CutOffError(Exception):
     """The process ends here."""
 
 
+LOST_RACE = ("another worker", "while they were joined")
+
+
+@contextmanager
+def at_commit(number: int, happens: Callable[[], None], *, after: bool | None = None) -> Iterator[None]:
+    """Let something happen once: before that transaction, or right before or after its commit; never if below 0."""
+    inner, left = Database.transaction, number
+
+    def reached(point: bool | None) -> None:
+        nonlocal left
+        if point is after:
+            left -= 1
+            if left == -1:
+                happens()
+
+    @contextmanager
+    def transaction(database: Database) -> Iterator[Connection]:
+        reached(None)
+        with inner(database) as connection:
+            yield connection
+            reached(False)  # nothing of it is kept
+        reached(True)  # all of it is kept, and nobody knows
+
+    with pytest.MonkeyPatch.context() as patch:
+        if number >= 0:
+            patch.setattr(Database, "transaction", transaction)
+        yield
+
+
 class Way(RuleBasedStateMachine):
-    """Decisions and observations on their way, with crashes before and after each commit."""
+    """Decisions and observations on their way, with crashes around each commit and another worker between any two."""
 
     @initialize()
     def begin(self) -> None:
         """Open an installation."""
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(compaction, "FEWEST", 2)  # so that there is something to merge
         self.place = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
         self.loop = open_loop(Path(self.place.name), self.clock)
@@ -59,41 +101,39 @@ class Way(RuleBasedStateMachine):
         """Let time pass."""
         self.clock.advance(TTL * part)
 
-    @rule(step=st.sampled_from(["ship", "join", "late", "compact"]), cut=st.integers(-1, 6), after=st.booleans())
+    @rule(number=IDS, key=KEYS)
+    def observe_after_its_row(self, number: int, key: int) -> None:
+        """Observe in time what is shipped only once the row is complete."""
+        self.work("ship", -1, False)
+        self.observe(number, key)
+        self.wait(1.1)
+        self.work("join", -1, False)
+
+    @rule(step=st.sampled_from(list(STEPS)), cut=st.integers(-1, 3), after=st.booleans())
     def work(self, step: str, cut: int, after: bool) -> None:
         """Do a step; where `cut` is not below 0, end before or after that commit."""
-        steps = {"ship": offline.ship_spool, "compact": lambda loop: compact(loop, "checkout")}
-        steps |= {
-            "join": lambda loop: offline.join_rows(loop, "checkout"),
-            "late": lambda loop: join_late(loop, "checkout"),
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            left = cut
 
-            def ended(connection: object) -> None:
-                nonlocal left
-                left -= 1
-                if left == -1:
-                    raise CutOffError
+        def ended() -> None:
+            raise CutOffError
 
-            if cut >= 0:
-                inner = Database.transaction
+        with suppress(CutOffError), at_commit(cut, ended, after=after):
+            STEPS[step](self.loop)
 
-                def cut_off(database: Database) -> object:
-                    @contextmanager
-                    def within():  # type: ignore[no-untyped-def]
-                        with inner(database) as connection:
-                            yield connection
-                            if not after:
-                                ended(connection)  # nothing of it is kept
-                        if after:
-                            ended(None)  # all of it is kept, and nobody knows
+    @rule(step=st.sampled_from(list(STEPS)), other=st.sampled_from(list(STEPS)), cut=st.integers(0, 2))
+    def race(self, step: str, other: str, cut: int) -> None:
+        """Do a step, and just before one of its transactions all of another worker's step."""
 
-                    return within()
+        def meanwhile() -> None:
+            if other == "join":
+                STEPS["ship"](self.loop)
+            STEPS[other](self.loop)
 
-                patch.setattr(Database, "transaction", cut_off)
-            with suppress(CutOffError):
-                steps[step](self.loop)
+        try:
+            with at_commit(cut, meanwhile):
+                STEPS[step](self.loop)
+        except StoreError as error:
+            if not any(words in str(error) for words in LOST_RACE):
+                raise
 
     @invariant()
     def sums_hold(self) -> None:
@@ -106,6 +146,7 @@ class Way(RuleBasedStateMachine):
         """In the end the table is that of the dict."""
         if not hasattr(self, "loop"):
             return
+        self.patch.undo()
         now = self.clock()
         self.clock.advance(3 * TTL)
         for _ in range(2):

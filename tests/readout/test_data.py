@@ -280,3 +280,13 @@ def test_files_and_urls(tmp_path: Path) -> None:
         ours = said(abloop.readout(data, SHOP, unit="unit", table=table), "spend", "c").difference
         assert (ours.value, ours.error) == pytest.approx((wanted.value, wanted.error), rel=1e-9)
         assert math.isfinite(ours.p_value)
+
+
+def test_a_plan_is_not_stretched_after_the_fact() -> None:
+    """Where more units came than planned, the planned looks have spent all: the bound is no smaller than at the plan."""
+    frame = rows(13, 3_000)
+    planned = abloop.readout(frame, SHOP, time="at", reading={"inference": "group", "planned": 2_000})
+    longer = abloop.readout(frame, SHOP, time="at", reading={"inference": "group", "planned": 200_000})
+    fixed = abloop.readout(frame, SHOP, time="at")
+    width = [said(each, "spend", "b").difference for each in (fixed, planned, longer)]
+    assert width[0].high - width[0].low < width[1].high - width[1].low < width[2].high - width[2].low
