@@ -9,6 +9,7 @@ from statistics import NormalDist
 import msgspec
 
 from abloop.blueprint.reading import Inference, Measure, Reading
+from abloop.errors import DataError
 from abloop.readout.results import Comparison
 from abloop.stats.bayes import Normal, posterior
 from abloop.stats.compare import Effect, Estimate, effect, estimate, refuse
@@ -160,4 +161,7 @@ def _outlook(found: Contrast, reading: Reading, per_day: float) -> Outlook | Non
     if not (math.isfinite(variance) and variance > 0 and found.n > 2):
         return None
     design = Design(DESIGNS[reading.inference], alpha=1.0 - reading.confidence, tuning=float(reading.planned))
-    return outlook(reading.effect, variance * found.n, found.n, per_day, design)
+    try:
+        return outlook(reading.effect, variance * found.n, found.n, per_day, design)
+    except DataError:  # it would take more units than anybody has
+        return None

@@ -14,6 +14,7 @@ import msgspec
 from abloop.blueprint.reading import Measure
 
 Shifts = Mapping[str, float]
+ROUNDING = 1e-14
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -209,9 +210,7 @@ def read_sums(each: Plan, terms: Sequence[float | None], shifts: Shifts) -> tupl
     """
     n, k = int(terms[0] or 0), len(each.columns)
     sums = [float(term or 0.0) for term in terms[1 : 1 + k]]
-    means = [
-        shifts.get(column.name, 0.0) + total / n if n else 0.0 for column, total in zip(each.columns, sums, strict=True)
-    ]
+    means = [_mean(shifts.get(column.name, 0.0), total, n) for column, total in zip(each.columns, sums, strict=True)]
     products = [[0.0] * k for _ in range(k)]
     rest = iter(terms[1 + k :])
     for i in range(k):
@@ -219,3 +218,9 @@ def read_sums(each: Plan, terms: Sequence[float | None], shifts: Shifts) -> tupl
             product = float(next(rest) or 0.0) - (sums[i] * sums[j] / n if n else 0.0)
             products[i][j] = products[j][i] = max(product, 0.0) if i == j else product
     return n, means, products
+
+
+def _mean(shift: float, total: float, n: int) -> float:
+    """Return a mean from shifted values; what is only rounding beside the shift is zero."""
+    mean = shift + total / n if n else 0.0
+    return 0.0 if abs(mean) <= ROUNDING * abs(shift) else mean

@@ -283,7 +283,7 @@ def test_files_and_urls(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_not_stretched_after_the_fact() -> None:
-    """Where more units came than planned, the planned looks have spent all: the bound is no smaller than at the plan."""
+    """Where more units came than planned, the plan is kept; a longer one has spent less by now, and is wider."""
     frame = rows(13, 3_000)
     planned = abloop.readout(frame, SHOP, time="at", reading={"inference": "group", "planned": 2_000})
     longer = abloop.readout(frame, SHOP, time="at", reading={"inference": "group", "planned": 200_000})
