@@ -42,14 +42,15 @@ def timed(url: str, directory: Path, names: list[str]) -> tuple[Loop, float, lis
     return loop, time.perf_counter() - started, answers
 
 
-@pytest.mark.parametrize("kind", ["refused", "silent"])
+@pytest.mark.parametrize("kind", ["refused", "silent", "gone"])
 def test_a_dead_server_costs_a_tenth_of_a_second(
     tmp_path: Path, hole: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Opening with a database that refuses or is silent takes 0.1 s; every strategy answers the caller's default."""
+    """Opening with a database that refuses, is silent or has left takes 0.1 s; each answers the caller's default."""
     pytest.importorskip("psycopg")
-    url = hole if kind == "silent" else "postgresql+psycopg://u:p@127.0.0.1:1/x"
-    timed("postgresql+psycopg://u:p@127.0.0.1:1/x", tmp_path / "warm", ["x"])[0].close()  # the driver is imported
+    refused = "postgresql+psycopg://u:p@127.0.0.1:1/x"
+    url = {"refused": refused, "silent": hole, "gone": f"postgresql+psycopg://u:p@/x?host={tmp_path}"}[kind]
+    timed(refused, tmp_path / "warm", ["x"])[0].close()  # the driver is imported
     with caplog.at_level(logging.WARNING, logger="abloop"):
         loop, seconds, answers = timed(url, tmp_path, ["checkout", "search"])
     assert seconds < 0.2  # 0.1 s, and room for a machine that does other things

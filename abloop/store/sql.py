@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _CONFLICT = ("lock timeout", "deadlock detected")
 _AWAY = (
     *("locked", "busy"),  # SQLite
     *_CONFLICT,
+    *("connection is bad", "connection is lost", "terminating connection"),
     *("connection refused", "connection failed", "connection timeout", "timeout expired", "could not translate"),
     *("is starting up", "shutting down", "closed the connection", "connection is closed", "too many clients"),
     *("no route to host", "network is unreachable", "connection reset", "not known", "name resolution"),
@@ -124,11 +125,10 @@ class Database:
     def _open_within(self, patience: float, url: str) -> None:
         """Open, or go on without after some seconds; an obstacle that will last is raised."""
         if self.engine.dialect.name == "sqlite":
-            try:
+            with suppress(AwayError):
                 self.open()
-            except AwayError:
-                self.engine.dispose()
-                self.engine = _engine(url, BUSY_SECONDS)
+            self.engine.dispose()  # whoever writes later can wait; those who decide only read, which waits for nobody
+            self.engine = _engine(url, BUSY_SECONDS)
             return
         errors: list[StoreError] = []
 
