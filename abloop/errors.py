@@ -5,7 +5,8 @@
     ├── UnknownNameError   use one of the names that exist
     ├── DataError          repair the data that was handed in
     ├── StoreError         look at the database or the directory, then try again
-    │   └── AwayError      wait: the database does not answer just now
+    │   ├── AwayError      wait: the database does not answer just now
+    │   └── ConflictError  run it again: another worker changed the same at the same time
     ├── ArtefactError      the model was refused; train it again
     └── MissingExtraError  install the named extra
 
@@ -49,6 +50,10 @@ class StoreError(AbloopError):
 
 class AwayError(StoreError):
     """A database that does not answer just now; what was served before goes on."""
+
+
+class ConflictError(StoreError):
+    """Another worker changed the same at the same time; nothing was changed."""
 
 
 class ArtefactError(AbloopError):

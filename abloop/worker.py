@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from abloop import offline
-from abloop.errors import AbloopError, AwayError, StoreError
+from abloop.errors import AbloopError, AwayError, ConflictError
 from abloop.faults import Faults, said
 from abloop.store.compaction import compact
 from abloop.store.late import join_late
@@ -141,9 +141,8 @@ class Worker:
             phase = self._workspace.catalogue.serving(name).phase
         except AwayError:
             raise
-        except StoreError as failed:
-            if "another worker" not in str(failed):
-                error = self._note(name, failed)
+        except ConflictError:  # it was done by another worker, or will be in the next turn
+            pass
         except Exception as failed:  # whatever it is, the other strategies go on
             error = self._note(name, failed)
         return StrategyTurn(name, rows, late, verdict, phase, error)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from xxhash import xxh3_64_intdigest
 
-from abloop.errors import StoreError
+from abloop.errors import ConflictError
 from abloop.join import Seen
 from abloop.records import Decision, Loss, Observation, decode_many, encode
 from abloop.store.bulk import Values, among, insert_many, select_columns
@@ -214,7 +214,7 @@ class Journal:
             Whether it was listed; False where observations of its decisions came meanwhile, and it must be made again.
 
         Raises:
-            StoreError: Another worker joined one of the decisions first; nothing was changed.
+            ConflictError: Another worker joined one of the decisions first; nothing was changed.
         """
         strategy, names = file.strategy, [made.decision_id for made in due.decisions]
         seen, received = due.seen, len(due.seen.names)
@@ -230,7 +230,7 @@ class Journal:
             )
             if connection.execute(mark.values(body=None)).rowcount != len(names):
                 connection.rollback()
-                raise StoreError(
+                raise ConflictError(
                     f"strategy {strategy!r}: another worker joined some of these decisions at the same time. "
                     "Nothing was listed twice; run the cycle again"
                 )

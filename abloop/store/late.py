@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from abloop.blueprint import Blueprint, Metric
-from abloop.errors import AbloopError, StoreError
+from abloop.errors import AbloopError, ConflictError
 from abloop.pseudonyms import require_pseudonym
 from abloop.store.bulk import PART, among, delete_many, insert_many
 from abloop.store.counts import count, raise_count, read_counts
@@ -274,7 +274,7 @@ def _keep(workspace: Workspace, strategy: str, batch: Sequence[Relabelled]) -> S
     def settle(connection: Connection) -> None:
         gone = [(strategy, decision, "", name, key) for decision, name, key in (*joined, *duplicates)]
         if delete_many(connection, late, LATE[:5], gone) != len(gone):
-            raise StoreError(
+            raise ConflictError(
                 f"strategy {strategy!r}: some late observations were removed while they were joined. "
                 "Nothing was changed; run it again"
             )

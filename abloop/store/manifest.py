@@ -6,14 +6,15 @@ replaced stays listed for the versions before, until retention removes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from abloop.errors import StoreError, UnknownNameError
+from abloop.errors import ConflictError, UnknownNameError
 from abloop.store.bulk import among
 from abloop.store.counts import raise_count, read_counts
 from abloop.store.sql import Database
@@ -115,16 +116,17 @@ class Manifest:
             The table version that this makes.
 
         Raises:
-            StoreError: Another worker replaced one of the files first; nothing was changed.
+            ConflictError: Another worker replaced one of the files first; nothing was changed.
         """
         with self._database.transaction() as connection:
-            version = add_files(connection, strategy, new)
+            version = raise_count(connection, strategy, TABLE)
             gone = files.update().where(files.c.until.is_(None), among(connection, files.c.name, list(old)))
             if connection.execute(gone.values(until=version)).rowcount != len(old):
-                raise StoreError(
+                raise ConflictError(
                     f"strategy {strategy!r}: another worker replaced some of these files of the training table at the "
                     "same time. Nothing was changed; run it again"
                 )
+            _list(connection, version, new)
             also(connection)
         return version
 
@@ -145,6 +147,13 @@ class Manifest:
                 raise_count(connection, strategy, FLOOR, max(floor - there, 0))
             connection.execute(files.delete().where(those))
 
+    @contextmanager
+    def frozen(self, strategy: str) -> Iterator[set[str]]:
+        """Give the names of the files of all versions of a strategy's table, while nobody can list another."""
+        with self._database.transaction() as connection:
+            raise_count(connection, strategy, TABLE, 0)  # whoever lists a file raises it first
+            yield set(connection.execute(sa.select(files.c.name).where(files.c.strategy == strategy)).scalars())
+
     def _check_version(self, strategy: str, table_version: int) -> None:
         oldest, newest = self.oldest_version(strategy), self.version(strategy)
         if not oldest <= table_version <= newest:
@@ -164,11 +173,15 @@ def add_files(connection: Connection, strategy: str, new: Sequence[TableFile]) -
         new: The files.
     """
     version = raise_count(connection, strategy, TABLE)
+    _list(connection, version, new)
+    return version
+
+
+def _list(connection: Connection, version: int, new: Sequence[TableFile]) -> None:
     for file in new:
         values: dict[str, Any] = msgspec.structs.asdict(file)
         values |= {"observed": msgspec.json.encode(file.observed).decode(), "since": version}
         connection.execute(files.insert().values(**values))
-    return version
 
 
 def _file(row: Mapping[Any, Any]) -> TableFile:

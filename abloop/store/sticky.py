@@ -71,7 +71,7 @@ class DatabaseSticky:
             return
         rows = [
             {"strategy": strategy, "unit": unit, "arm": arm, "propensity": propensity}
-            for (strategy, unit), (arm, propensity) in waiting.items()
+            for (strategy, unit), (arm, propensity) in sorted(waiting.items())  # two processes lock them in one order
         ]
         insert = self._database.insert_or(sticky)
         insert = insert.on_conflict_do_update(

@@ -137,10 +137,10 @@ def _drop_decisions(
     for strategy in {each.strategy for each in mine}:
         theirs = [each for each in mine if each.strategy == strategy]
         ids = sorted({each.decision_id for each in theirs})
-        bury_decisions(connection, strategy, ids, max(gone[strategy, each.unit] for each in theirs))
         there = (decisions.c.strategy == strategy, among(connection, decisions.c.decision_id, ids))
         taken = set(connection.execute(sa.select(decisions.c.decision_id).where(*there)).scalars())
-        early = [each for each in ids if each not in taken]  # the others are of a decision made since
+        early = [each for each in ids if each not in taken]  # the others are of another decision that is there
+        bury_decisions(connection, strategy, early, max(gone[strategy, each.unit] for each in theirs))
         waiting = (observations.c.strategy == strategy, among(connection, observations.c.decision_id, early))
         dropped[strategy, ERASED] += connection.execute(observations.delete().where(*waiting)).rowcount
         dropped[strategy, "decisions"] += len(theirs)

@@ -213,3 +213,63 @@ def test_refusals(tmp_path: Path) -> None:
         erase(loop, UNIT, "chekout")
     assert not any(erase(loop, "nobody").found.values())
     loop.close()
+
+
+def test_what_an_active_unit_does_later_stays(tmp_path: Path) -> None:
+    """What the unit did after the erasure began is kept, in spool, database and table, and does not spoil the proof."""
+    clock = ManualClock()
+    loop = open_shop(tmp_path, clock)
+    act(loop, UNIT, "d")
+    clock.advance(1)
+    act(loop, UNIT, "later")
+    offline.ship_spool(loop)
+    act(loop, UNIT, "last")
+    clock.advance(-1)
+    done = erase(loop, UNIT)
+    assert (done.proven, done.at) == (True, clock())
+    clock.advance(TTL + 2)
+    offline.ship_spool(loop)
+    offline.join_rows(loop, "checkout")
+    assert sorted(table(loop)["decision_id"]) == ["lasta", "lastb", "latera", "laterb"]
+    (custody,) = read_status(loop).strategies
+    assert custody.balanced
+    loop.close()
+
+
+def test_a_letter_whose_clock_was_off_goes_too(tmp_path: Path) -> None:
+    """A dead letter of the unit that says it is of next week is erased: its time may be what is wrong with it."""
+    clock = ManualClock()
+    loop = open_shop(tmp_path, clock)
+    clock.advance(7 * 86_400.0)
+    act(loop, UNIT, "d")
+    loop.spool.seal()
+    clock.advance(-7 * 86_400.0)
+    offline.ship_spool(loop)
+    assert erase(loop, UNIT).found["dead letters"] == 4
+    assert not erase(loop, UNIT).found["dead letters"]
+    loop.close()
+
+
+def test_an_id_that_two_units_were_given(tmp_path: Path) -> None:
+    """A decision of another unit that has the same id stays with its outcomes, wherever the erased one is."""
+    clock = ManualClock()
+    loop = open_shop(tmp_path, clock)
+    strategy = loop.strategy("checkout")
+    for name in ("d", "e"):
+        strategy.get_decision(name, {"user_id": OTHER, "x": 1.0})
+    strategy.log_observations("d", {"bought": 1.0})
+    offline.ship_spool(loop)
+    strategy.get_decision("d", {"user_id": UNIT, "x": 1.0})  # a dead letter
+    offline.ship_spool(loop)
+    strategy.get_decision("e", {"user_id": UNIT, "x": 1.0})  # in the spool
+    strategy.log_observations("e", {"bought": 1.0})
+    done = erase(loop, UNIT)
+    assert (done.proven, done.found["dead letters"], done.found["decisions"]) == (True, 1, 0)
+    strategy.log_observations("e", {"bought": 1.0})
+    clock.advance(TTL + 1)
+    offline.ship_spool(loop)
+    offline.join_rows(loop, "checkout")
+    found = table(loop)
+    assert found["unit"].tolist() == [OTHER] * 2
+    assert dict(zip(found["decision_id"], found["n.bought"], strict=True)) == {"d": 1, "e": 2}
+    loop.close()
