@@ -17,6 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # 
 GREY = "#7f7f7f"
 HOVER = "%{y}: %{x:+.2%}, n = %{customdata[0]:,}, p = %{customdata[1]:.3g}<extra>%{fullData.name}</extra>"
 POINTS = 201  # of a density
+FRAME, LINE = 220, 45  # pixels of a forest: around it, and of each lift
 REACH = 4.0  # standard errors that a density is drawn to
 
 
@@ -73,6 +74,8 @@ def forest(readout: Readout) -> go.Figure:
                     "arrayminus": [found.relative.value - found.relative.low for _, found in mine],
                 },
                 mode="markers",
+                orientation="h",
+                offsetgroup=arm,  # arms of a measure beside each other, not one over the other
                 name=arm,
                 marker={"color": colour, "size": 9},
                 customdata=[(found.relative.n, found.adjusted) for _, found in mine],
@@ -81,6 +84,8 @@ def forest(readout: Readout) -> go.Figure:
         )
     control = readout.metrics[0].arms[0].arm
     title = f"Lift over {control} with intervals of {100 * readout.confidence:g} %"
+    figure.update_layout(scattermode="group", height=FRAME + LINE * len(drawn))
+    figure.update_yaxes(autorange="reversed")  # the goal on top
     return _finished(figure, title, "relative lift", "", zero="x")
 
 
