@@ -40,8 +40,11 @@ def check_neighbours(workspace: Workspace, blueprint: Blueprint) -> None:
         layer, theirs = trial.layer, other.experiment.layer
         if layer and theirs and layer.name == theirs.name:
             _check_layer(blueprint, layer, other, theirs)
+            _check_hidden(blueprint, other, "experiment.layer", f"layer {layer.name!r}")
         shares = {holdout.name: holdout.share for holdout in other.experiment.holdouts}
         for index, holdout in enumerate(trial.holdouts):
+            if holdout.name in shares and blueprint.unit == other.unit:
+                _check_hidden(blueprint, other, f"experiment.holdouts[{index}]", f"holdout {holdout.name!r}")
             if shares.get(holdout.name, holdout.share) != holdout.share:
                 place = f"experiment.holdouts[{index}].share"
                 raise BlueprintError(
@@ -66,6 +69,18 @@ def _check_layer(blueprint: Blueprint, layer: Layer, other: Blueprint, theirs: L
             f"experiment.layer has {layer.low:g} to {layer.high:g} of layer {layer.name!r}, but strategy "
             f"{other.strategy!r} has {theirs.low:g} to {theirs.high:g}; allowed: parts that do not overlap",
             place="experiment.layer",
+        )
+
+
+def _check_hidden(blueprint: Blueprint, other: Blueprint, place: str, shared: str) -> None:
+    """Refuse to share units where one hashes them as they are and one by their pseudonyms: these are others."""
+    mine, theirs = blueprint.unit in blueprint.pseudonymise, other.unit in other.pseudonymise
+    if mine != theirs:
+        here, there = ("pseudonyms", "units as they are") if mine else ("units as they are", "pseudonyms")
+        raise BlueprintError(
+            f"{place}: {shared} hashes {here}, but {there} in strategy {other.strategy!r}; allowed: the same in all "
+            "that share it. Name the unit in pseudonymise of all or of none, or use another",
+            place=place,
         )
 
 

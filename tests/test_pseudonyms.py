@@ -23,6 +23,7 @@ from tests.loops import TTL, two_arms
 KEY = "0123456789abcdef0123"
 UNIT, CITY = "unit-7f3a9c", "city-of-secrets"
 WEEK = 7 * 86_400.0
+HELD = {"name": "h", "share": 0.1}
 SPEND = {"name": "spend", "by": "unit", "window": WEEK, "combine": "sum"}
 PAID = {
     **SPEND,
@@ -174,3 +175,15 @@ def test_what_needs_the_unit_is_refused(sections: dict[str, Any], words: str) ->
     """A blueprint that hides the unit cannot ask a source for it, or force units by their names."""
     with pytest.raises(BlueprintError, match=words):
         from_mapping(two_arms(**sections))
+
+
+@pytest.mark.parametrize("shared", [{"layer": {"name": "l", "low": 0.5, "high": 1.0}}, {"holdouts": [HELD]}])
+def test_what_is_shared_hashes_the_same(tmp_path: Path, shared: dict[str, Any]) -> None:
+    """A layer or a holdout of strategies of which one hides the unit would hold other units for each: it is refused."""
+    loop = open_hidden(tmp_path, ManualClock())
+    first = {**shared, **({"layer": {"name": "l", "low": 0.0, "high": 0.5}} if "layer" in shared else {})}
+    loop.register(two_arms("one", experiment=first, pseudonymise=["user_id"]))
+    with pytest.raises(BlueprintError, match="hashes units as they are, but pseudonyms in strategy 'one'"):
+        loop.register(two_arms("two", experiment=shared))
+    assert loop.register(two_arms("two", experiment=shared, pseudonymise=["user_id"])) == 1
+    loop.close()

@@ -69,14 +69,17 @@ class Inspector:
         """Read the blueprints of a strategy."""
         found: dict[int, Expected] = {}
         metrics: dict[str, str] = {}
+        retention = 0.0
         try:
+            served = self._catalogue.serving(strategy).version  # before the blueprints, so that it is one of them
             for registered, blueprint in self._catalogue.blueprints(strategy):
                 found[registered.version] = _expected(blueprint)
                 metrics |= {metric.name: metric.by for metric in blueprint.metrics}
+                if registered.version == served:  # as for `retain`: what is kept must not be dropped on its way
+                    retention = blueprint.lifecycle.retention
         except UnknownNameError:
             pass
         self._versions[strategy], self._metrics[strategy] = found, metrics
-        retention = blueprint.lifecycle.retention if found else 0.0
         self._kept_from[strategy] = self._now - retention if retention else -math.inf
 
     def _wrong_strategy(self, name: str) -> str:

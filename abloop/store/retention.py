@@ -5,6 +5,7 @@ Files are taken off the list first and off the disk at the next turn, so that wh
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -54,8 +55,8 @@ def retain(workspace: Workspace, strategy: str) -> Retained:
     """Let go of what is older than a strategy keeps, and of versions of its table that nobody reads any more.
 
     Of `lifecycle.retention` the served version counts. What is older is gone from list and database when this
-    returns, but for files with younger rows, which may keep it a day longer; from the disk a turn later. Run it as
-    often as you like.
+    returns, but for files with younger rows, which may keep it a day longer; from the disk a turn later. Sticky arms
+    have no time, and stay until `erase`. Run it as often as you like.
 
     Args:
         workspace: What `abloop.connect` gave.
@@ -159,6 +160,14 @@ def _delete_some(connection: Connection, table: sa.Table, old: sa.ColumnElement[
     return len(bodies), len(bodies) - sum(map(bool, bodies))
 
 
+def _changed(path: Path) -> float:
+    """Return when a file was written; never, where another worker has deleted it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
 def _delete_unlisted(workspace: Workspace, strategy: str) -> int:
     """Delete files of a strategy that no version of the table has and that nobody can be about to list."""
     stem = parquet.stem_of(strategy)
@@ -167,7 +176,7 @@ def _delete_unlisted(workspace: Workspace, strategy: str) -> int:
         path
         for pattern in (f"{stem}-v*.parquet", f".{stem}-*")
         for path in workspace.table_directory.glob(pattern)
-        if path.stat().st_mtime <= old
+        if _changed(path) <= old
     ]
     with workspace.database.reading() as connection:
         listed = set(connection.execute(sa.select(files.c.name)).scalars())

@@ -12,6 +12,7 @@ import pytest
 from abloop import offline
 from abloop.errors import UnknownNameError
 from abloop.loop import Loop
+from abloop.rollout.versions import rollback
 from abloop.store.compaction import compact
 from abloop.store.late import join_late
 from abloop.store.retention import DAY, READABLE, Retained, retain
@@ -123,6 +124,20 @@ def test_what_comes_after_is_not_kept(tmp_path: Path) -> None:
     offline.ship_spool(loop)
     (custody,) = read_status(loop).strategies
     assert (custody.balanced, custody.waiting, custody.dead, custody.fates["expired"]) == (True, 0, 0, 1)
+    loop.close()
+
+
+def test_the_served_version_says_how_long(tmp_path: Path) -> None:
+    """After a rollback to a version that keeps for ever nothing is dropped on its way because of the newer one."""
+    clock = ManualClock()
+    loop = open_shop(tmp_path, clock, retention=0.0)
+    loop.register(two_arms(lifecycle={"ttl": TTL, "retention": KEPT}))
+    rollback(loop, "checkout", 1, who="me", why="test")
+    loop.strategy("checkout").get_decision("d", {"user_id": "u", "x": 1.0})
+    clock.advance(KEPT + 1)
+    assert offline.ship_spool(loop).records == 1
+    assert retain(loop, "checkout") == Retained()
+    assert offline.join_rows(loop, "checkout") == 1
     loop.close()
 
 
