@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -88,7 +87,7 @@ def erase(workspace: Workspace, unit: str, strategy: str = "", *, who: str = "",
         left.update(_look(workspace, sought))
         if not any(left.values()):
             break
-    _empty_log(workspace)
+    workspace.database.rewrite()
     mentions = sum(
         traces.named_elsewhere(workspace.table_directory / file.name, each)
         for each in sought
@@ -199,14 +198,6 @@ def _remove_unlisted(workspace: Workspace, sought: Sought, clean: set[str]) -> N
         if not any(traces.rows_of(directory / name, sought) for name in listed - clean):  # else the next pass does
             for path in unlisted.keys() - {directory / name for name in listed}:
                 path.unlink(missing_ok=True)
-
-
-def _empty_log(workspace: Workspace) -> None:
-    """Have SQLite write its log into the file, where what was deleted is written over; later where others read it."""
-    if workspace.database.engine.dialect.name != "sqlite":
-        return
-    with closing(workspace.database.engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _look(workspace: Workspace, sought: Sequence[Sought]) -> Counter[str]:

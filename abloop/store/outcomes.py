@@ -156,7 +156,7 @@ def read_source(metric: Metric, sources: Mapping[str, Source], start: float, end
         raise DataError(f"{came}; write \\: for a colon that names none")
     bound = {"start": math.floor(start), "end": math.ceil(end) + 1}
     try:
-        with database.engine.connect().execution_options(reading=True, yield_per=CHUNK) as connection:
+        with database.engine.connect().execution_options(begin="BEGIN", yield_per=CHUNK) as connection:
             result = connection.execute(query, bound)
             places = _places(metric, list(result.keys()) if result.returns_rows else [])
             for part in result.partitions():

@@ -83,7 +83,7 @@ def compile_fetch(
     if not (group.table or group.query):
         raise BlueprintError(f"group {group.name!r} names nothing in {read.url}; allowed: `table` or `query`")
     try:
-        with read.engine.connect().execution_options(reading=True) as connection:
+        with read.engine.connect().execution_options(begin="BEGIN") as connection:
             compiled = (_table_statement if group.table else _query_statement)(connection, group, plan)
     except DBAPIError as error:
         raise StoreError(f"group {group.name!r}: {explain_refusal(read.url, error)}") from error
@@ -211,7 +211,7 @@ def _fetch_row(read: Database | SourceDatabase, statement: Any, convert: Convert
         return None
     bound = found if isinstance(statement, sa.Select) else found[0]
     try:
-        with read.engine.connect().execution_options(reading=True) as connection:
+        with read.engine.connect().execution_options(begin="BEGIN") as connection:
             row = connection.execute(statement, {"id": bound}).mappings().first()
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") in _NOT_AN_ID:
