@@ -16,7 +16,7 @@ from abloop.blueprint import Blueprint
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.gate import judge
-from abloop.evaluate.verdict import FEWEST_UNITS, Verdict, refuse
+from abloop.evaluate.verdict import FEWEST_UNITS, Verdict, paced, refuse
 from abloop.models.artefact import Artefact
 from abloop.readout import SRM_ALARM, Readout, readout
 from abloop.rollout.promote import promote
@@ -181,7 +181,7 @@ def gate(
         judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
-        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
+        verdict = paced(verdict, seen.rows, seen.days)
         candidate = fit_release(table, verdict.learner) if table.has_features else None
         constant = constant_release(table, [arm.mean for arm in verdict.arms.values()])
         releases = {"personalise": candidate, "ship": constant}

@@ -176,10 +176,30 @@ def _facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     return (
         (f"Personalising against '{verdict.arm}' for all", f"{number(verdict.gain, places, sign=True)} per decision"),
         ("Lower and upper bound", interval(bounds, places, sign=True)),
+        *_monthly(verdict),
         ("Units", f"{verdict.n:,}"),
+        *_needed(verdict),
         ("Learner", f"{verdict.learner.upper()}-learner" if verdict.learner else DASH),
         ("Bounds are", _bounds(verdict)),
     )
+
+
+def _monthly(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return what the gain comes to in a month; nothing where the pace is not known."""
+    month = verdict.monthly
+    if month is None:
+        return []
+    bounds = Estimate(verdict.n, verdict.gain * month, verdict.low * month, verdict.high * month)
+    places = decimals([bounds], digits=3)
+    said = f"{number(bounds.mean, places, sign=True)} {interval(bounds, places, sign=True)}"
+    return [("In a month", f"{said} at {month:,.0f} decisions")]
+
+
+def _needed(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return how many units would prove the gain; nothing where it is proven, or nobody can say."""
+    if verdict.needed is None or verdict.needed <= verdict.n:
+        return []
+    return [("Units to prove it", f"about {verdict.needed:,}, if gain and spread stay")]
 
 
 def _label_facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:

@@ -43,6 +43,21 @@ def test_loop_personalises_and_then_measures_itself(tmp_path: Path) -> None:
     loop.close()
 
 
+def test_the_verdict_says_what_a_month_brings(tmp_path: Path) -> None:
+    """Traffic of several days gives the gain a month at its pace, in the verdict that is kept and in its words."""
+    clock, rng = ManualClock(), np.random.default_rng(0)
+    loop = open_loop(tmp_path, clock)
+    loop.register(two_arms(model={"repeats": 1}))
+    for day in range(4):
+        send_traffic(loop, "checkout", 600, rng, effect=0.2, prefix=f"d{day}-")
+        clock.advance(86_400)
+    verdict = offline.cycle(loop, "checkout").verdict
+    assert verdict.monthly == pytest.approx(2_400 / 4 * 30)
+    assert "At 18,000 decisions a month that is +" in verdict.reason
+    assert loop.catalogue.verdicts("checkout")[0][2] == verdict
+    loop.close()
+
+
 def test_no_difference_is_not_enough_evidence(tmp_path: Path) -> None:
     """Without any effect the gate switches nothing and says to go on."""
     clock = ManualClock()

@@ -9,6 +9,8 @@ at every look.
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,6 +21,8 @@ from abloop.evaluate.ope import Frame, Index, clustered_mean
 from abloop.evaluate.verdict import Answer, Verdict
 from abloop.stats.compare import Estimate
 from abloop.stats.sequential import always_valid_z, one_sided_z
+
+MOST_UNITS = 10**10  # more than there are people: not worth a promise
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,7 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
     gain, error = gains[best]
     low = min(mean - z * spread for mean, spread in gains)
     ships = _ships(evidence, best, level, alpha)
+    needed = needed_units(gains, units, alpha, always_valid=always_valid)
     answer: Answer = "personalise" if low > 0 else "ship" if ships else "not enough evidence"
     return Verdict(
         verdict=answer,
@@ -96,7 +101,7 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
         low=low,
         high=gain + z * error,
         learner=evidence.learners[winner],
-        reason=_explain(answer, names, best, gain, low, units),
+        reason=_explain(answer, names, best, gain, low, units, needed),
         arms=arms,
         n=units,
         heterogeneity={
@@ -108,7 +113,38 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
         },
         alpha=alpha,
         always_valid=always_valid,
+        needed=needed,
     )
+
+
+def needed_units(
+    gains: Sequence[tuple[float, float]], units: int, alpha: float, *, always_valid: bool = False
+) -> int | None:
+    """Return how many units would put every lower bound above zero, if gains and spreads stay as they are.
+
+    A standard error shrinks with the root of the units: gain > z(n) * error * sqrt(units / n).
+
+    Args:
+        gains: Gain against each single arm and its standard error.
+        units: Units behind them, above 0.
+        alpha: Error rate of each bound, in (0, 0.5).
+        always_valid: Whether the bound holds at every look.
+
+    Returns:
+        The fewest units; None where a gain is not above zero, or more than `MOST_UNITS` would be needed.
+
+    Example:
+        >>> needed_units([(0.1, 0.1)], 1_000, 0.05)
+        2706
+    """
+
+    def proven(n: int) -> bool:
+        z = always_valid_z(n, alpha) if always_valid else one_sided_z(alpha)
+        return all(gain > z * error * math.sqrt(units / n) for gain, error in gains)
+
+    if not proven(MOST_UNITS):
+        return None
+    return int(bisect.bisect_left(range(1, MOST_UNITS), True, key=proven)) + 1
 
 
 def _ships(evidence: Evidence, best: int, level: Callable[[float], float], alpha: float) -> bool:
@@ -125,7 +161,9 @@ def _ships(evidence: Evidence, best: int, level: Callable[[float], float], alpha
     return all(mean - z * error > 0 for mean, error in margins)
 
 
-def _explain(answer: Answer, names: Sequence[str], best: int, gain: float, low: float, n: int) -> str:
+def _explain(
+    answer: Answer, names: Sequence[str], best: int, gain: float, low: float, n: int, needed: int | None
+) -> str:
     """Return the verdict in words."""
     arm = names[best]
     found = f"choosing the best arm for each unit would change value by {gain:+.4g} a decision against {arm!r} for all"
@@ -133,8 +171,16 @@ def _explain(answer: Answer, names: Sequence[str], best: int, gain: float, low: 
     if answer == "personalise":
         return f"Personalise: {found}, and it beats every single arm ({bound})."
     why = f"Personalising is not proven: {found} ({bound}; it must be above zero)."
+    if needed is not None and needed > n:
+        why += f" If that is its true gain, about {_rounded(needed - n):,} more units would show it."
     if answer == "ship":
         over = f"it beats {names[0]!r}" if best else "it beats every treatment"
         return f"Ship {arm!r}: {over}. {why}"
     short = f"No arm is proven better either: {arm!r} leads" if best else f"{arm!r} leads, but not provably"
     return f"Not enough evidence: keep the experiment running. {why} {short}."
+
+
+def _rounded(units: int) -> int:
+    """Return a number of units to two digits, rounded up: it is an outlook, not a count."""
+    step: int = 10 ** max(0, len(str(units)) - 2)
+    return -(-units // step) * step

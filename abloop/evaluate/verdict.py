@@ -10,6 +10,7 @@ import msgspec
 from abloop.stats.compare import Estimate
 
 FEWEST_UNITS = 100  # in each arm, before anything is estimated
+FEWEST_DAYS, MONTH_DAYS = 2.0, 30.0
 Answer = Literal["personalise", "ship", "not enough evidence"]
 
 
@@ -31,6 +32,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         rows: Complete rows when the gate was asked.
         alpha: Error rate of each bound.
         always_valid: Whether the bounds hold at every look.
+        needed: Units at which the lower bound would be above zero if gain and spread stay as they are; `n` or fewer
+            where it is; None where nobody can say, e.g. since the gain is not above zero.
+        monthly: Decisions a month, at the pace of the rows; None where they span too few days.
     """
 
     verdict: Answer
@@ -46,6 +50,29 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     alpha: float = 0.05
     always_valid: bool = False
+    needed: int | None = None
+    monthly: float | None = None
+
+
+def paced(verdict: Verdict, rows: int, days: float) -> Verdict:
+    """Return a verdict that says what its gain comes to in a month, where the rows tell how many decisions that is.
+
+    Args:
+        verdict: What the gate says of the rows.
+        rows: Complete rows.
+        days: Days that they span; fewer than two say nothing about a month.
+
+    Example:
+        >>> verdict = Verdict(verdict="ship", arm="b", gain=0.5, low=-0.1, high=1.1, learner="t", reason="Ship 'b'.")
+        >>> paced(verdict, 2_000, 10.0).reason
+        "Ship 'b'. At 6,000 decisions a month that is +3,000 a month (lower bound -600)."
+    """
+    if days < FEWEST_DAYS or not math.isfinite(verdict.gain):
+        return msgspec.structs.replace(verdict, rows=rows)
+    monthly = rows / days * MONTH_DAYS
+    said = f"{verdict.gain * monthly:+,.4g} a month (lower bound {verdict.low * monthly:+,.4g})"
+    reason = f"{verdict.reason} At {monthly:,.0f} decisions a month that is {said}."
+    return msgspec.structs.replace(verdict, rows=rows, monthly=monthly, reason=reason)
 
 
 def refuse(reason: str, *, arm: str = "", n: int = 0) -> Verdict:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abloop.evaluate.calibration import effect_slope
-from abloop.evaluate.gate import Evidence, cross_select, judge
+from abloop.evaluate.gate import Evidence, cross_select, judge, needed_units
 from abloop.evaluate.ope import (
     clustered_mean,
     doubly_robust,
@@ -16,7 +16,8 @@ from abloop.evaluate.ope import (
     value_difference,
     weighted_value,
 )
-from abloop.evaluate.verdict import refuse
+from abloop.evaluate.verdict import paced, refuse
+from abloop.stats.sequential import always_valid_z, one_sided_z
 
 
 @pytest.mark.parametrize("wrong", ["outcome-model", "neither"])
@@ -137,6 +138,63 @@ def test_gate_ships_the_better_arm() -> None:
     assert (verdict.verdict, verdict.arm) == ("ship", "b")
     assert "Ship 'b': it beats 'a'" in verdict.reason
     assert "Personalising is not proven" in verdict.reason
+
+
+@pytest.mark.parametrize("always_valid", [False, True])
+def test_units_needed_are_the_fewest(always_valid: bool) -> None:
+    """With as many units as needed every bound is above zero, with one less it is not; more noise needs more."""
+    gains, units, alpha = [(0.02, 0.03), (0.05, 0.02)], 4_000, 0.05
+    needed = needed_units(gains, units, alpha, always_valid=always_valid)
+    assert needed is not None
+
+    def least(n: int) -> float:
+        z = always_valid_z(n, alpha) if always_valid else one_sided_z(alpha)
+        return min(gain - z * error * math.sqrt(units / n) for gain, error in gains)
+
+    assert least(needed) > 0 >= least(needed - 1)
+    noisy = [(gain, 2 * error) for gain, error in gains]
+    assert (needed_units(noisy, units, alpha, always_valid=always_valid) or 0) > 3 * needed
+    assert needed_units([*gains, (-0.01, 0.001)], units, alpha, always_valid=always_valid) is None
+
+
+def test_the_outlook_comes_true() -> None:
+    """A small gain is proven with the units that its verdict asked for, if gain and spread stay."""
+    verdict = judge(evidence(np.random.default_rng(0), gain=1.0))
+    assert verdict.verdict == "not enough evidence"
+    assert verdict.needed is not None
+    assert verdict.needed > verdict.n
+    assert "more units would show it" in verdict.reason
+    times = -(-verdict.needed // verdict.n)
+    again = judge(repeated(evidence(np.random.default_rng(0), gain=1.0), times))
+    assert again.verdict == "personalise"
+    assert again.gain == pytest.approx(verdict.gain, abs=1e-12)
+    assert again.needed is not None
+    assert again.needed <= again.n
+
+
+def repeated(given: Evidence, times: int) -> Evidence:
+    """Return evidence of several times as many units, with the same gain and spread."""
+    rows = len(given.folds) * times
+    return Evidence(
+        names=given.names,
+        arm_scores=np.tile(given.arm_scores, (times, 1)),
+        policy_scores=np.tile(given.policy_scores, (1, times)),
+        learners=given.learners,
+        effects=np.tile(given.effects, (times, 1)),
+        folds=np.tile(given.folds, times),
+        groups=np.arange(rows),
+    )
+
+
+def test_a_month_needs_days() -> None:
+    """What the gain comes to in a month is said by the pace of the rows, and not where they span no days."""
+    verdict = judge(evidence(np.random.default_rng(6), gain=5.0))
+    assert paced(verdict, 1_000, 1.0).monthly is None
+    assert paced(verdict, 1_000, 1.0).reason == verdict.reason
+    month = paced(verdict, 1_000, 5.0)
+    assert month.monthly == pytest.approx(6_000)
+    assert f"At 6,000 decisions a month that is {verdict.gain * 6_000:+,.4g} a month" in month.reason
+    assert paced(refuse("because"), 1_000, 5.0).reason == "because"
 
 
 def test_a_bound_for_every_look_is_wider() -> None:
