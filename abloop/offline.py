@@ -31,6 +31,7 @@ from abloop.store.workspace import Workspace
 from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
 from abloop.train.labels import label_losses
+from abloop.train.leak import leaking_feature
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable, load_table
 
@@ -246,6 +247,12 @@ def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
         )
     if seen.srm < SRM_ALARM:
         return seen.notes[0]
+    if leak := leaking_feature(table):
+        return (
+            f"Feature {leak!r} depends on the arm, beyond chance: it was changed by the arm, or arms were not drawn "
+            "with the propensities that were logged. Pass only what is known before the decision, or remove it from "
+            "the blueprint."
+        )
     if np.ptp(table.sample.outcome) == 0.0:
         return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
     return ""

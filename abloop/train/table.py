@@ -40,6 +40,7 @@ class TrainingTable:
         dropped: Rows left out because a goal is missing.
         features: All features, in the order of `Graph.names`, n rows each.
         labels: Each label's values, NaN where missing, shape (n,).
+        firsts: The first row of each unit, where it could have had any arm, as a mask of shape (n,).
     """
 
     version: int
@@ -53,6 +54,7 @@ class TrainingTable:
     dropped: int
     features: list[FrameColumn]
     labels: dict[str, Frame]
+    firsts: NDArray[np.bool_]
 
     @property
     def has_features(self) -> bool:
@@ -94,7 +96,7 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
     wanted = {metric.name: None for metric in blueprint.goals()} | {label.name: None for label in blueprint.labels}
     sourced = blueprint.sourced()
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])
-    names = ["unit", "arm", "propensity", "phase"]
+    names = ["unit", "time", "arm", "propensity", "phase"]
     names += [f"y.{name}" for name in wanted] + [f"x.{feature.name}" for feature in sourced]
     table, before = parquet.read(files, names), sum(file.rows for file in listed)
     if before:
@@ -144,7 +146,19 @@ def _arrays(
         dropped,
         features,
         {label.name: _numbers(table, f"y.{label.name}", rows) for label in blueprint.labels},
+        _firsts(table, groups),
     )
+
+
+def _firsts(table: pa.Table, groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which rows are the first of their unit and could have had any arm."""
+    if not len(groups):
+        return np.empty(0, dtype=np.bool_)
+    order = np.lexsort((table["time"].to_numpy(), groups))
+    found = np.zeros(len(groups), dtype=np.bool_)
+    found[order[np.unique(groups[order], return_index=True)[1]]] = True
+    found &= pc.not_equal(table["phase"], "limited").to_numpy()
+    return found
 
 
 def _numbers(table: pa.Table, name: str, rows: int) -> Frame:
