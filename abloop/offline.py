@@ -16,7 +16,8 @@ from abloop.blueprint import Blueprint
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.gate import judge
-from abloop.evaluate.verdict import FEWEST_UNITS, Verdict, paced, refuse
+from abloop.evaluate.verdict import Verdict, paced, refuse
+from abloop.learners.candidates import CONSTANT
 from abloop.models.artefact import Artefact
 from abloop.readout import SRM_ALARM, Readout, readout
 from abloop.rollout.promote import promote
@@ -31,8 +32,8 @@ from abloop.store.workspace import Workspace
 from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
 from abloop.train.labels import label_losses
-from abloop.train.leak import leaking_feature
 from abloop.train.progress import Progress
+from abloop.train.refusal import cannot_judge, cannot_predict
 from abloop.train.table import TrainingTable, load_table
 
 __all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "switch"]
@@ -44,7 +45,7 @@ class Judged(msgspec.Struct, frozen=True):
 
     Attributes:
         verdict: What the gate said.
-        candidate: The model that would choose each unit's arm; None if nothing could be fitted.
+        candidate: The model that would choose each unit's arm, trusted or not; None if nothing could be fitted.
         release: What the verdict lets serve: the candidate, one arm for all, or None.
     """
 
@@ -171,7 +172,8 @@ def gate(
         StoreError: Database or table cannot be used.
     """
     table, seen = load_table(workspace, strategy), readout(workspace, strategy)
-    reason = _cannot_judge(table, seen) if table.blueprint.is_choice else _cannot_predict(table)
+    mismatch = seen.notes[0] if seen.srm < SRM_ALARM else ""
+    reason = cannot_judge(table, mismatch) if table.blueprint.is_choice else cannot_predict(table)
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
     elif not table.blueprint.is_choice:
@@ -183,12 +185,22 @@ def gate(
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = paced(verdict, seen.rows, seen.days)
-        candidate = fit_release(table, verdict.learner) if table.has_features else None
-        constant = constant_release(table, [arm.mean for arm in verdict.arms.values()])
-        releases = {"personalise": candidate, "ship": constant}
-        judged = Judged(verdict, candidate, releases.get(verdict.verdict))
+        judged = _release(table, verdict)
     workspace.catalogue.add_verdict(strategy, table.version, judged.verdict, at=workspace.clock())
     return judged
+
+
+def _release(table: TrainingTable, verdict: Verdict) -> Judged:
+    """Fit what a verdict lets serve, and the model that would choose each unit's arm."""
+    means = [arm.mean for arm in verdict.arms.values()]
+    trusted = verdict.learner != CONSTANT
+    candidate = fit_release(table, verdict.learner if trusted else verdict.closest) if table.has_features else None
+    if verdict.verdict == "ship":
+        return Judged(verdict, candidate, constant_release(table, means))
+    if verdict.verdict != "personalise":
+        return Judged(verdict, candidate, None)
+    # A formula may choose by its labels although the effects are the same for everybody.
+    return Judged(verdict, candidate, candidate if trusted else fit_release(table, CONSTANT, means))
 
 
 def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "gate") -> Serving:
@@ -225,61 +237,3 @@ def last_word(workspace: Workspace, strategy: str, version: int, rows: int) -> V
         return None
     _, blueprint = workspace.catalogue.blueprint(strategy, version)
     return last[0][2] if rows < last[0][2].rows * (1 + blueprint.lifecycle.refit) else None
-
-
-def _cannot_judge(table: TrainingTable, seen: Readout) -> str:
-    """Return why nothing can be estimated from the table, or an empty text."""
-    strategy, names = table.blueprint.strategy, [arm.name for arm in table.blueprint.ordered_arms()]
-    if not len(table.sample.arm):
-        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
-    if table.unobserved:
-        metric = table.unobserved[0]
-        return (
-            f"Metric {metric!r} was never logged, so there is nothing to learn from. Log it: "
-            f"loop.strategy({strategy!r}).log_observations(decision_id, {{{metric!r}: value}})."
-        )
-    units = table.units_by_arm()
-    fewest = int(np.argmin(units))
-    if units[fewest] < FEWEST_UNITS:
-        return (
-            f"Each arm needs {FEWEST_UNITS} units before anything is estimated; {names[fewest]!r} has "
-            f"{units[fewest]:,}. Wait, or give it more weight."
-        )
-    if seen.srm < SRM_ALARM:
-        return seen.notes[0]
-    if leak := leaking_feature(table):
-        return (
-            f"Feature {leak!r} depends on the arm, beyond chance: it was changed by the arm, or arms were not drawn "
-            "with the propensities that were logged. Pass only what is known before the decision, or remove it from "
-            "the blueprint."
-        )
-    if np.ptp(table.sample.outcome) == 0.0:
-        return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
-    return ""
-
-
-def _cannot_predict(table: TrainingTable) -> str:
-    """Return why no label can be predicted from the table, or an empty text."""
-    strategy, policy = table.blueprint.strategy, Policy(table.blueprint)
-    if not policy.labels:
-        return (
-            "The policy is a rule that predicts nothing: it serves, and its explore share compares it with the default."
-        )
-    if not len(table.sample.arm):
-        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
-    for name in policy.labels:
-        values = table.labels[name]
-        known = ~np.isnan(values)
-        units = len(np.unique(table.groups[known]))
-        if name in table.unobserved:
-            return (
-                f"Label {name!r} was never logged, so there is nothing to learn from. Log it: "
-                f"loop.strategy({strategy!r}).log_observations(decision_id, {{{name!r}: value}})."
-            )
-        if units < FEWEST_UNITS:
-            return f"Label {name!r} needs {FEWEST_UNITS} units before it is predicted; it has {units:,}. Wait."
-        if np.ptp(values[known]) == 0.0:
-            return f"Label {name!r} is {values[known][0]:g} on every row: it never varies, so nothing can predict it."
-    if not table.has_features:
-        return "No feature has a value, so nothing can be predicted. Add features to the blueprint, and pass them."
-    return ""

@@ -12,7 +12,7 @@ from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
 Combine = Literal["last", "sum", "max"]
-LearnerName = Literal["s", "t", "x"]
+LearnerName = Literal["s", "t", "x", "t_linear", "x_linear", "r", "dr", "forest", "uplift"]
 SpaceType = Literal["choice", "boolean", "number", "structured", "ordering"]
 FieldType = Literal["number", "boolean", "text"]
 
@@ -151,13 +151,15 @@ class Model(_Spec, frozen=True):
     """What learns the effects.
 
     Attributes:
-        learners: Meta-learners that compete: `s`, `t`, `x`.
+        learners: Meta-learners that compete, with each other and with one effect for everybody: `s`, `t`, `x` on
+            boosted trees; `t_linear`, `x_linear` on linear models; `r`, `dr`, `forest` of econml and `uplift`
+            of causalml, which take longer to fit.
         folds: Folds of cross-fitting, 2 to 20.
         repeats: Times that cross-fitting is repeated with other folds, 1 to 50.
         seed: Makes a fit repeatable.
     """
 
-    learners: tuple[LearnerName, ...] = ("s", "t", "x")
+    learners: tuple[LearnerName, ...] = ("s", "t", "x", "t_linear", "x_linear")
     folds: int = 5
     repeats: int = 4
     seed: int = 0

@@ -1,4 +1,4 @@
-"""The commands that look: readout, history, explain, overlap, schema."""
+"""The commands that look: readout, hte, history, explain, overlap, schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 
 import msgspec
 
-from abloop.cli.terminal import Add, add_url, open_loop, show
+from abloop.cli.terminal import Add, Progress, add_url, open_loop, show
 
 
 def add_reading(add: Add) -> None:
@@ -26,6 +26,9 @@ def add_reading(add: Add) -> None:
     explained.add_argument("decision_id", help="its id")
     explained.add_argument("--strategy", default="", help="needed only where several have a decision of this id")
     add_url(explained)
+    effects = add("hte", hte, "Print for whom each arm of a strategy works: a tree, segments, what matters, in words.")
+    effects.add_argument("strategy", help="its name")
+    add_url(effects)
     planned = add("power", power, "Say how many units and days a test needs before it begins.")
     planned.add_argument("--mean", type=float, required=True, help="of the metric now; a rate is a mean of 0 and 1")
     planned.add_argument("--sd", type=float, default=0.0, help="of its values; that of a rate where left out")
@@ -93,6 +96,17 @@ def explain(options: argparse.Namespace) -> int:
     with closing(open_loop(options)) as loop:
         result = find(loop, options.decision_id, options.strategy)
     show(options, result.to_dict(), lambda: explanation_text(result))
+    return 0
+
+
+def hte(options: argparse.Namespace) -> int:
+    """Print for whom each arm works."""
+    from abloop.hte.report import report
+    from abloop.hte.words import report_text
+
+    with closing(open_loop(options)) as loop, Progress() as progress:
+        result = report(loop, options.strategy, progress=lambda done, total: progress("learn", done, total))
+    show(options, result.to_dict(), lambda: report_text(result))
     return 0
 
 

@@ -2,8 +2,9 @@
 
 It sees only out-of-fold doubly-robust scores: no row is scored by a model that saw it. Three rules keep it
 honest. To personalise, the policy must beat *every* single arm, each at the full level: an intersection-union
-test, which needs no correction. The learner that earns a fold's value is chosen on the other folds, so that
-picking the luckiest learner earns nothing. And a gate that is asked again and again uses a bound that holds
+test, which needs no correction. The learner that earns a fold's value is chosen on the other folds, by how close
+its effects come to the measured ones, so that picking the luckiest learner earns nothing; where none is closer than
+one effect for everybody, that is chosen. And a gate that is asked again and again uses a bound that holds
 at every look.
 """
 
@@ -17,6 +18,7 @@ import msgspec
 import numpy as np
 
 from abloop.evaluate.calibration import effect_slope
+from abloop.evaluate.choice import choose
 from abloop.evaluate.ope import Frame, Index, clustered_mean
 from abloop.evaluate.verdict import Answer, Verdict
 from abloop.stats.compare import Estimate
@@ -32,9 +34,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         names: Arm names, control first, length k.
         arm_scores: Doubly-robust score of each arm, averaged over r repeats of cross-fitting, shape (n, k).
         policy_scores: Score of each learner's choice, averaged likewise, shape (l, n).
-        learners: Learner names, length l.
-        effects: Predicted effect of each arm less its mean in the fold, averaged over learners and repeats,
-            shape (n, k).
+        losses: Squared distance of each learner's effects to the measured ones, averaged likewise, shape (l, n).
+        learners: Learner names, the constant last, length l.
+        effects: Each learner's predicted effect of each arm less its mean in the fold, averaged likewise,
+            shape (l, n, k).
         folds: Fold of each row, shape (n,).
         groups: Unit of each row, 0 to g - 1, shape (n,).
     """
@@ -42,26 +45,28 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     names: Sequence[str]
     arm_scores: Frame
     policy_scores: Frame
+    losses: Frame
     learners: Sequence[str]
     effects: Frame
     folds: Index
     groups: Index
 
 
-def cross_select(scores: Frame, folds: Index) -> tuple[Frame, int]:
-    """Return the value of choosing the learner honestly, and the learner that all rows together choose.
+def cross_choose(scores: Frame, losses: Frame, folds: Index, groups: Index) -> tuple[Index, int]:
+    """Return the learner of each row, chosen on other folds, and the learner that all rows together choose.
 
     Args:
         scores: Score of each learner's choice, shape (l, n).
+        losses: Squared distance of each learner's effects, those of a constant last, shape (l, n).
         folds: Fold of each row, shape (n,).
+        groups: Unit of each row, shape (n,).
 
     Returns:
-        Score of each row by the learner that is best on the other folds, shape (n,); and the index of the
-        learner with the best mean overall.
+        Index of each row's learner, shape (n,); and the index of the one to serve.
     """
-    sums = np.stack([np.bincount(folds, learner) for learner in scores])
-    others = (sums.sum(axis=1, keepdims=True) - sums) / (len(folds) - np.bincount(folds))
-    return scores[others.argmax(axis=0)[folds], np.arange(len(folds))], int(scores.mean(axis=1).argmax())
+    others = [folds != fold for fold in range(int(folds.max()) + 1)]
+    chosen = np.asarray([choose(losses[:, rows], groups[rows], scores[:, rows]) for rows in others])
+    return chosen[folds], choose(losses, groups, scores)
 
 
 def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False) -> Verdict:
@@ -86,7 +91,9 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
         mean, error = clustered_mean(evidence.arm_scores[:, arm], groups)
         arms[name] = Estimate(units, mean, mean - 1.96 * error, mean + 1.96 * error)
     best = int(evidence.arm_scores.mean(axis=0).argmax())
-    policy, winner = cross_select(evidence.policy_scores, evidence.folds)
+    learner, winner = cross_choose(evidence.policy_scores, evidence.losses, evidence.folds, groups)
+    every = np.arange(len(groups))
+    policy, effects = evidence.policy_scores[learner, every], evidence.effects[learner, every]
     gains = [clustered_mean(policy - evidence.arm_scores[:, arm], groups) for arm in range(len(names))]
     z = level(alpha)
     gain, error = gains[best]
@@ -101,20 +108,26 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
         low=low,
         high=gain + z * error,
         learner=evidence.learners[winner],
-        reason=_explain(answer, names, best, gain, low, units, needed),
+        closest=evidence.learners[int(evidence.losses[:-1].mean(axis=1).argmin())],
+        reason=_explain(answer, names, best, gain, low, units, needed, constant=winner == len(evidence.learners) - 1),
         arms=arms,
         n=units,
-        heterogeneity={
-            name: effect_slope(
-                evidence.effects[:, arm], evidence.arm_scores[:, arm] - evidence.arm_scores[:, 0], groups
-            )
-            for arm, name in enumerate(names)
-            if arm
-        },
+        heterogeneity=_slopes(effects, evidence),
         alpha=alpha,
         always_valid=always_valid,
         needed=needed,
     )
+
+
+def _slopes(effects: Frame, evidence: Evidence) -> dict[str, Estimate]:
+    """Return the slope of measured on predicted effects of each treatment whose prediction varies."""
+    measured = evidence.arm_scores - evidence.arm_scores[:, :1]
+    slopes = {
+        name: effect_slope(effects[:, arm], measured[:, arm], evidence.groups)
+        for arm, name in enumerate(evidence.names)
+        if arm
+    }
+    return {name: slope for name, slope in slopes.items() if not math.isnan(slope.mean)}
 
 
 def needed_units(
@@ -162,7 +175,15 @@ def _ships(evidence: Evidence, best: int, level: Callable[[float], float], alpha
 
 
 def _explain(
-    answer: Answer, names: Sequence[str], best: int, gain: float, low: float, n: int, needed: int | None
+    answer: Answer,
+    names: Sequence[str],
+    best: int,
+    gain: float,
+    low: float,
+    n: int,
+    needed: int | None,
+    *,
+    constant: bool,
 ) -> str:
     """Return the verdict in words."""
     arm = names[best]
@@ -171,7 +192,9 @@ def _explain(
     if answer == "personalise":
         return f"Personalise: {found}, and it beats every single arm ({bound})."
     why = f"Personalising is not proven: {found} ({bound}; it must be above zero)."
-    if needed is not None and needed > n:
+    if constant:
+        why = f"Personalising is not proven: one effect for everybody is as close as any learner's ({n:,} units)."
+    elif needed is not None and needed > n:
         why += f" If that is its true gain, about {_rounded(needed - n):,} more units would show it."
     if answer == "ship":
         over = f"it beats {names[0]!r}" if best else "it beats every treatment"

@@ -23,11 +23,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         gain: Value of personalising minus value of that arm, per decision, net of costs; NaN if not estimated.
         low: Lower one-sided bound of the gain against every single arm, at the gate's level.
         high: Upper one-sided bound of the gain.
-        learner: The learner behind the policy; empty if none was fitted.
+        learner: The learner behind the policy; `constant` if one effect for everybody is as close as any, empty if
+            none was fitted.
+        closest: The learner whose effects come closest to the measured ones, trusted or not.
         reason: The verdict in words, with the numbers.
         arms: Net value of each single arm, per decision, with 95 % intervals.
         heterogeneity: Best linear predictor of each treatment's effect: the slope of the measured on the predicted
             effect, with its 95 % interval. An interval above zero shows that units differ; 1 is perfect calibration.
+            Without a treatment for which one effect for everybody is as close.
         n: Units behind it.
         rows: Complete rows when the gate was asked.
         alpha: Error rate of each bound.
@@ -52,6 +55,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     always_valid: bool = False
     needed: int | None = None
     monthly: float | None = None
+    closest: str = ""
 
 
 def paced(verdict: Verdict, rows: int, days: float) -> Verdict:

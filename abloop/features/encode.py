@@ -32,6 +32,7 @@ class Encoder:
     Attributes:
         columns: As given.
         width: Number of model inputs.
+        levels: How many levels each input has where it holds codes of a category, 0 for numbers, length width.
 
     Example:
         >>> encoder = Encoder([Column("age", "numeric"), Column("channel", "categorical", ("web", "phone"))])
@@ -43,6 +44,7 @@ class Encoder:
         """Index the levels."""
         self.columns = tuple(columns)
         self.width = sum(column.width for column in self.columns)
+        self.levels = tuple(level for column in self.columns for level in _levels(column))
         self._codes = tuple(_numbers_of_levels(column) for column in self.columns)
         self._plain = all(column.type in _PLAIN for column in self.columns)
 
@@ -77,6 +79,11 @@ class Encoder:
             _fill(out[start : start + column.width], column, codes, given)
             start += column.width
         return out.T
+
+
+def _levels(column: Column) -> list[int]:
+    """Return how many levels each input of a feature has; 0 for numbers."""
+    return [len(column.levels)] if column.type == "categorical" else [0] * column.width
 
 
 def _numbers_of_levels(column: Column) -> dict[str, float] | None:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from lightgbm import Booster
 from numpy.typing import NDArray
 
-from abloop.learners.base import Frame, Sample
-from abloop.models.gbdt import fit_gbdt, predict
+from abloop.learners.base import Base, Frame, Regression, Sample
+from abloop.learners.regress import fit_trees
 
 
-def fit_outcomes(sample: Sample, seed: int) -> tuple[Booster, ...]:
+def fit_outcomes(sample: Sample, seed: int, base: Base = fit_trees) -> tuple[Regression, ...]:
     """Fit the conditional mean of the outcome in each arm.
 
     Args:
         sample: Training rows; every arm has some.
         seed: For the tie breaks of the library.
+        base: Fits the regressions.
 
     Returns:
-        One booster for each arm, length k.
+        One model for each arm, length k.
     """
-    return tuple(
-        fit_gbdt(sample.features[sample.arm == arm], sample.outcome[sample.arm == arm], seed)
-        for arm in range(sample.arms)
-    )
+    return tuple(base(sample.of(sample.arm == arm), seed) for arm in range(sample.arms))
 
 
-def predict_outcomes(outcomes: tuple[Booster, ...], features: Frame) -> Frame:
+def predict_outcomes(outcomes: tuple[Regression, ...], features: Frame) -> Frame:
     """Return each arm's predicted outcome, shape (n, d) to (n, k)."""
-    return np.column_stack([predict(booster, features) for booster in outcomes])
+    return np.column_stack([model.predict(features) for model in outcomes])
 
 
 def split_folds(groups: NDArray[np.intp], folds: int, rng: np.random.Generator) -> NDArray[np.intp]:

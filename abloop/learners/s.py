@@ -5,25 +5,28 @@ Source: Künzel, Sekhon, Bickel, Yu, "Metalearners for estimating heterogeneous 
 
 from __future__ import annotations
 
-from lightgbm import Booster
+from dataclasses import replace
 
-from abloop.learners.base import Effects, Sample, contrast, with_arm
+from abloop.learners.base import Base, Effects, Regression, Sample, contrast, with_arm
+from abloop.learners.regress import fit_trees
 from abloop.models.effects import Term
-from abloop.models.gbdt import fit_gbdt
 
 
-def fit_s(sample: Sample, outcomes: tuple[Booster, ...], seed: int) -> Effects:
+def fit_s(sample: Sample, outcomes: tuple[Regression, ...], seed: int, base: Base = fit_trees) -> Effects:
     """Fit effect k = mu(x, k) - mu(x, 0).
 
     Args:
         sample: Training rows.
         outcomes: Not used: this learner fits its own single model.
         seed: For the tie breaks of the library.
+        base: Fits the model; a linear one gives everybody the same effect.
 
     Returns:
         The fitted effects.
     """
     del outcomes
-    booster = fit_gbdt(with_arm(sample.features, sample.arm), sample.outcome, seed)
+    columns = sample.features.shape[1]
+    levels = (*(sample.levels or (0,) * columns), sample.arms)
+    model = base(replace(sample, features=with_arm(sample.features, sample.arm), levels=levels), seed)
     terms = tuple(Term(0, contrast(sample.arms, arm), arm) for arm in range(sample.arms))
-    return Effects(sample.arms, sample.features.shape[1], (booster,), terms)
+    return Effects(sample.arms, columns, (model,), terms)

@@ -6,14 +6,12 @@ equations 9 to 11, with the known propensity of a randomised trial as the mixing
 
 from __future__ import annotations
 
-from lightgbm import Booster
-
-from abloop.learners.base import Effects, Sample, contrast
+from abloop.learners.base import Base, Effects, Regression, Sample, contrast
+from abloop.learners.regress import fit_trees
 from abloop.models.effects import Term
-from abloop.models.gbdt import fit_gbdt, predict
 
 
-def fit_x(sample: Sample, outcomes: tuple[Booster, ...], seed: int) -> Effects:
+def fit_x(sample: Sample, outcomes: tuple[Regression, ...], seed: int, base: Base = fit_trees) -> Effects:
     """Fit effect k = g tau_k0(x) + (1 - g) tau_k1(x), with g = p_k / (p_0 + p_k).
 
     tau_k1 regresses y - mu_0(x) on the rows of arm k, tau_k0 regresses mu_k(x) - y on those of control.
@@ -21,20 +19,22 @@ def fit_x(sample: Sample, outcomes: tuple[Booster, ...], seed: int) -> Effects:
     Args:
         sample: Training rows.
         outcomes: Outcome model of each arm, length k.
-        seed: For the tie breaks of the library.
+        seed: Not used, as that of the outcome models is.
+        base: Not used: the outcome models are refitted.
 
     Returns:
         The fitted effects.
     """
-    control = sample.arm == 0
-    boosters: list[Booster] = []
+    del seed, base
+    rows = [sample.arm == arm for arm in range(sample.arms)]
+    control = sample.features[rows[0]]
+    parts: list[Regression] = []
     terms: list[Term] = []
     for arm in range(1, sample.arms):
-        treated = sample.arm == arm
-        gained = sample.outcome[treated] - predict(outcomes[0], sample.features[treated])
-        missed = predict(outcomes[arm], sample.features[control]) - sample.outcome[control]
+        gained = sample.outcome[rows[arm]] - outcomes[0].predict(sample.features[rows[arm]])
+        missed = outcomes[arm].predict(control) - sample.outcome[rows[0]]
         share = float(sample.shares[arm] / (sample.shares[0] + sample.shares[arm]))
-        for rows, imputed, weight in ((control, missed, share), (treated, gained, 1.0 - share)):
-            terms.append(Term(len(boosters), contrast(sample.arms, arm, weight)))
-            boosters.append(fit_gbdt(sample.features[rows], imputed, seed))
-    return Effects(sample.arms, sample.features.shape[1], tuple(boosters), tuple(terms))
+        for at, imputed, weight in ((0, missed, share), (arm, gained, 1.0 - share)):
+            terms.append(Term(len(parts), contrast(sample.arms, arm, weight)))
+            parts.append(outcomes[at].refit(imputed))
+    return Effects(sample.arms, sample.features.shape[1], tuple(parts), tuple(terms))

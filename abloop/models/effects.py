@@ -1,7 +1,7 @@
 """The predict side of effect models: each arm's effect against control, for one row and for a frame.
 
-Every learner (S, T, X, a constant) ends as the same thing: some tree ensembles, each read with the features
-and perhaps an arm, and a matrix that mixes their predictions into one effect an arm. Knows no learner.
+Every learner (S, T, X, a constant) ends as the same thing: some tree ensembles and linear models, each read with
+the features and perhaps an arm, and a matrix that mixes their predictions into one effect an arm. Knows no learner.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from abloop.errors import ArtefactError
+from abloop.models.linear import Linear, LinearModel
 from abloop.models.trees import Ensemble, Tree
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ class Term(msgspec.Struct, frozen=True):
     """One prediction that enters the effects.
 
     Attributes:
-        ensemble: Index of the tree ensemble.
+        ensemble: Index of the tree ensemble, or of the linear model.
         weights: How much of it enters the effect of each arm, shape (k,).
         arm: Arm index appended to the features as a last column; None for the features alone.
+        linear: Whether it is the prediction of a linear model.
     """
 
     ensemble: int
     weights: tuple[float, ...]
     arm: int | None = None
+    linear: bool = False
 
 
 class EffectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,12 +45,14 @@ class EffectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         terms: What is added to it.
         ensembles: Tree ensembles that the terms name.
         columns: Number of features.
+        linears: Linear models that the terms name.
     """
 
     base: tuple[float, ...]
     columns: int
     terms: tuple[Term, ...] = ()
     ensembles: tuple[tuple[Tree, ...], ...] = ()
+    linears: tuple[Linear, ...] = ()
 
 
 class EffectModel:
@@ -70,29 +75,40 @@ class EffectModel:
         arms = len(spec.base)
         if arms < 2 or not all(map(math.isfinite, spec.base)):
             raise ArtefactError(f"effect model has base {spec.base}; allowed: two finite numbers or more")
-        takes_arm: dict[int, bool] = {}
+        takes_arm: dict[tuple[bool, int], bool] = {}
         for term in spec.terms:
-            if not 0 <= term.ensemble < len(spec.ensembles):
-                raise ArtefactError(f"effect model names ensemble {term.ensemble}; there are {len(spec.ensembles)}")
+            kind, parts = ("linear model", spec.linears) if term.linear else ("ensemble", spec.ensembles)
+            if not 0 <= term.ensemble < len(parts):
+                raise ArtefactError(f"effect model names {kind} {term.ensemble}; there are {len(parts)}")
             if len(term.weights) != arms or not all(map(math.isfinite, term.weights)):
                 raise ArtefactError(f"effect model weights {term.weights}; allowed: {arms} finite numbers")
             if term.arm is not None and not 0 <= term.arm < arms:
                 raise ArtefactError(f"effect model names arm {term.arm}; there are {arms}")
-            if takes_arm.setdefault(term.ensemble, term.arm is not None) != (term.arm is not None):
-                raise ArtefactError(f"effect model reads ensemble {term.ensemble} both with and without an arm")
-        self._ensembles = [
-            Ensemble(trees, spec.columns + takes_arm.get(index, False)) for index, trees in enumerate(spec.ensembles)
+            reads = term.arm is not None
+            if takes_arm.setdefault((term.linear, term.ensemble), reads) != reads:
+                raise ArtefactError(f"effect model reads {kind} {term.ensemble} both with and without an arm")
+        trees = [
+            Ensemble(each, spec.columns + takes_arm.get((False, i), False)) for i, each in enumerate(spec.ensembles)
+        ]
+        lines = [
+            LinearModel(each, spec.columns + takes_arm.get((True, i), False)) for i, each in enumerate(spec.linears)
+        ]
+        self._parts = [
+            (
+                (lines if term.linear else trees)[term.ensemble],
+                [] if term.arm is None else [float(term.arm)],
+                [(arm, weight) for arm, weight in enumerate(term.weights) if weight],
+            )
+            for term in spec.terms
         ]
 
     def row(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return each arm's effect for one row of features, shape (d,) to (k,)."""
         effects = list(self.spec.base)
-        for term in self.spec.terms:
-            inputs = values if term.arm is None else [*values, float(term.arm)]
-            score = self._ensembles[term.ensemble].row(inputs)
-            for arm, weight in enumerate(term.weights):
-                if weight:
-                    effects[arm] += weight * score
+        for part, armed, weights in self._parts:
+            score = part.row([*values, *armed] if armed else values)
+            for arm, weight in weights:
+                effects[arm] += weight * score
         return tuple(effects)
 
     def frame(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,10 +123,8 @@ class EffectModel:
         import numpy as np
 
         effects = np.tile(np.asarray(self.spec.base), (len(values), 1))
-        for term in self.spec.terms:
-            inputs = values if term.arm is None else np.column_stack([values, np.full(len(values), float(term.arm))])
-            score = self._ensembles[term.ensemble].frame(inputs)
-            for arm, weight in enumerate(term.weights):
-                if weight:
-                    effects[:, arm] += weight * score
+        for part, armed, weights in self._parts:
+            score = part.frame(np.column_stack([values, np.full(len(values), armed[0])]) if armed else values)
+            for arm, weight in weights:
+                effects[:, arm] += weight * score
         return effects

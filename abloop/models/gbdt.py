@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightgbm
@@ -35,7 +36,12 @@ def parameters(rows: int, seed: int, objective: str = "regression") -> dict[str,
 
 
 def fit_gbdt(
-    features: NDArray[np.float64], outcome: NDArray[np.float64], seed: int = 0, objective: str = "regression"
+    features: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    seed: int = 0,
+    objective: str = "regression",
+    weights: NDArray[np.float64] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> lightgbm.Booster:
     """Fit a regression of the outcome on the features.
 
@@ -44,12 +50,43 @@ def fit_gbdt(
         outcome: Shape (n,), finite.
         seed: For the tie breaks of the library.
         objective: `regression`, or `binary` for outcomes of 0 and 1.
+        weights: What each row counts, shape (n,); None for one each.
+        options: LightGBM parameters that replace those of `parameters`.
 
     Returns:
         The fitted booster; `predict` gives the conditional mean.
     """
-    data = lightgbm.Dataset(features, outcome, free_raw_data=True)
-    return lightgbm.train(parameters(len(outcome), seed, objective), data, num_boost_round=TREES)
+    return fit_binned(bin_rows(features, weights), outcome, seed, objective, options)
+
+
+def bin_rows(features: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> lightgbm.Dataset:
+    """Return rows in bins, ready to be fitted to one outcome after another.
+
+    Args:
+        features: Shape (n, d), NaN where missing.
+        weights: What each row counts, shape (n,); None for one each.
+    """
+    return lightgbm.Dataset(features, weight=weights, free_raw_data=True)
+
+
+def fit_binned(
+    data: lightgbm.Dataset,
+    outcome: NDArray[np.float64],
+    seed: int = 0,
+    objective: str = "regression",
+    options: Mapping[str, Any] | None = None,
+) -> lightgbm.Booster:
+    """Fit a regression of an outcome on rows in bins; the same as on the rows themselves.
+
+    Args:
+        data: From `bin_rows`.
+        outcome: Shape (n,), finite.
+        seed: For the tie breaks of the library.
+        objective: `regression`, or `binary` for outcomes of 0 and 1.
+        options: LightGBM parameters that replace those of `parameters`.
+    """
+    data.set_label(outcome)
+    return lightgbm.train(parameters(len(outcome), seed, objective) | dict(options or {}), data, num_boost_round=TREES)
 
 
 def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from abloop.errors import ArtefactError
-from abloop.libm import exp, exp_all
+from abloop.models.link import Link, linked, linked_one
 from abloop.models.trees import Ensemble, Tree
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Link = Literal["identity", "logistic"]
 
 
 class LabelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,8 +60,8 @@ class LabelModel:
         """Return the prediction of one row of inputs, or one for each arm."""
         score = self._ensemble.row
         if not self.spec.arms:
-            return (self._linked(score(values)),)
-        return tuple([self._linked(score([*values, float(arm)])) for arm in range(self.spec.arms)])
+            return (linked_one(score(values), self.spec.link),)
+        return tuple([linked_one(score([*values, float(arm)]), self.spec.link) for arm in range(self.spec.arms)])
 
     def frame(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predictions of many rows, equal to `row` of each.
@@ -80,14 +78,3 @@ class LabelModel:
             return linked(self._ensemble.frame(values), self.spec.link)
         arms = [np.column_stack([values, np.full(len(values), float(arm))]) for arm in range(self.spec.arms)]
         return np.stack([linked(self._ensemble.frame(inputs), self.spec.link) for inputs in arms], axis=1)
-
-    def _linked(self, score: float) -> float:
-        return score if self.spec.link == "identity" else 1.0 / (1.0 + exp(-score))
-
-
-def linked(scores: NDArray[np.float64], link: Link) -> NDArray[np.float64]:
-    """Return scores as predictions: unchanged, or as probabilities, shape (n,)."""
-    if link == "identity":
-        return scores
-    probabilities: NDArray[np.float64] = 1.0 / (1.0 + exp_all(-scores))
-    return probabilities

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abloop.blueprint.policy import Policy
+from abloop.evaluate.choice import constant_effects, effect_losses
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import doubly_robust
-from abloop.learners.base import Frame, Learner, Sample
-from abloop.learners.nuisance import fit_outcomes, predict_outcomes, split_folds
-from abloop.learners.s import fit_s
-from abloop.learners.t import fit_t
-from abloop.learners.x import fit_x
+from abloop.learners.base import Frame, Sample
+from abloop.learners.candidates import CONSTANT, fit_candidates
+from abloop.learners.nuisance import split_folds
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.models.labels import LabelSpec
@@ -23,8 +22,6 @@ from abloop.policy.choose import best_arms
 from abloop.train.labels import fit_labels
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
-
-LEARNERS: dict[str, Learner] = {"s": fit_s, "t": fit_t, "x": fit_x}
 
 
 def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: None) -> Evidence:
@@ -41,58 +38,64 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
     if not table.has_features:  # every model is then the mean of its arm, and the gate compares the arms alone
         sample = replace(sample, features=np.zeros((len(sample.arm), 1)))
     rows, arms = len(sample.arm), sample.arms
-    scores, blend = np.zeros((rows, arms)), np.zeros((rows, arms))
-    choices = np.zeros((len(model.learners), rows))
+    names = (*model.learners, CONSTANT)
+    scores, centred = np.zeros((rows, arms)), np.zeros((len(names), rows, arms))
+    choices, losses = np.zeros((len(names), rows)), np.zeros((len(names), rows))
     folds = [
         split_folds(table.groups, model.folds, np.random.default_rng([model.seed, repeat]))
         for repeat in range(model.repeats)
     ]
     for repeat, fold_of in enumerate(folds):
         predicted = np.empty((rows, arms))
-        effects = np.empty((len(model.learners), rows, arms))
+        effects = np.empty((len(names), rows, arms))
         policy = _PolicyValue(table)
         for fold in range(model.folds):
             test = fold_of == fold
             inputs = table.inputs(~test) if table.has_features else sample.features
             train, held_out = replace(sample, features=inputs).of(~test), inputs[test]
-            outcomes = fit_outcomes(train, model.seed)
-            predicted[test] = predict_outcomes(outcomes, held_out)
-            for index, name in enumerate(model.learners):
-                effects[index, test] = LEARNERS[name](train, outcomes, model.seed).effect(held_out)
+            fitted = fit_candidates(model.learners, train, model.seed)
+            predicted[test] = fitted.predict(held_out)
+            for index, learned in enumerate(fitted.effects):
+                effects[index, test] = learned.effect(held_out)
             policy.fill(inputs, test)
             progress(repeat * model.folds + fold + 1, model.repeats * model.folds)
         net = doubly_robust(predicted, sample.arm, sample.outcome, table.propensity) - table.costs
         scores += net / model.repeats
-        if table.has_features:
-            blend += _centred(effects.mean(axis=0), fold_of) / model.repeats
-        for index in range(len(model.learners)):
+        gross = net + table.costs
+        effects[-1] = constant_effects(gross, fold_of)
+        for index in range(len(names)):
+            centred[index] += _centred(effects[index], fold_of) / model.repeats
             choices[index] += policy.of(net, effects[index]) / model.repeats
+            losses[index] += effect_losses(effects[index], gross) / model.repeats
     return Evidence(
         names=[arm.name for arm in table.blueprint.ordered_arms()],
         arm_scores=scores,
         policy_scores=choices,
-        learners=model.learners,
-        effects=blend,
+        losses=losses,
+        learners=names,
+        effects=centred,
         folds=folds[0],
         groups=table.groups,
     )
 
 
-def fit_release(table: TrainingTable, learner: str) -> Artefact:
+def fit_release(table: TrainingTable, learner: str, net_values: Sequence[float] = ()) -> Artefact:
     """Fit one learner, and the labels, on all rows and return them as the artefact that serves.
 
     Args:
         table: The rows.
-        learner: `s`, `t` or `x`; `labels` where the decision space has no arms.
+        learner: Of `CANDIDATES`, or `constant`; `labels` where the decision space has no arms.
+        net_values: Net value of each arm, which is all that a constant effect needs, shape (k,).
     """
     seed, everything = table.blueprint.model.seed, np.ones(len(table.sample.arm), dtype=np.bool_)
     inputs = table.inputs(everything)
     labels = tuple(fitted.spec() for fitted in fit_labels(table, inputs, everything))
     if not table.blueprint.is_choice:
         return _artefact(table, learner, None, labels)
-    sample = replace(table.sample, features=inputs)
-    outcomes = () if learner == "s" else fit_outcomes(sample, seed)
-    return _artefact(table, learner, LEARNERS[learner](sample, outcomes, seed).spec(), labels)
+    if learner == CONSTANT:
+        return _artefact(table, learner, _constant(table, net_values), labels)
+    (effects,) = fit_candidates([learner], replace(table.sample, features=inputs), seed).effects
+    return _artefact(table, learner, effects.spec(), labels)
 
 
 def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artefact:
@@ -102,9 +105,13 @@ def constant_release(table: TrainingTable, net_values: Sequence[float]) -> Artef
         table: The rows behind the values.
         net_values: Net value of each arm, shape (k,).
     """
+    return _artefact(table, CONSTANT, _constant(table, net_values))
+
+
+def _constant(table: TrainingTable, net_values: Sequence[float]) -> EffectSpec:
+    """Return one effect of each arm for everybody."""
     gross = np.asarray(net_values) + table.costs
-    base = tuple(float(value) for value in gross - gross[0])
-    return _artefact(table, "constant", EffectSpec(base=base, columns=table.encoder.width))
+    return EffectSpec(tuple(float(value) for value in gross - gross[0]), table.encoder.width)
 
 
 def _artefact(

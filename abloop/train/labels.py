@@ -12,7 +12,8 @@ from abloop.blueprint.spec import Label
 from abloop.learners.base import Frame, with_arm
 from abloop.learners.nuisance import split_folds
 from abloop.models.gbdt import fit_gbdt, flatten, raw_scores
-from abloop.models.labels import LabelSpec, Link, linked
+from abloop.models.labels import LabelSpec
+from abloop.models.link import Link, linked
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 

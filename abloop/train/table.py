@@ -138,7 +138,7 @@ def _arrays(
         version,
         blueprint,
         encoder,
-        Sample(inputs, arm, known, np.asarray(blueprint.weights())),
+        Sample(inputs, arm, known, np.asarray(blueprint.weights()), encoder.levels, groups=groups),
         _numbers(table, "propensity", rows),
         groups,
         np.asarray([arm.cost for arm in arms]),

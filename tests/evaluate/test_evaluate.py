@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abloop.evaluate.calibration import effect_slope
-from abloop.evaluate.gate import Evidence, cross_select, judge, needed_units
+from abloop.evaluate.gate import Evidence, cross_choose, judge, needed_units
 from abloop.evaluate.ope import (
     clustered_mean,
     doubly_robust,
@@ -108,9 +108,10 @@ def evidence(
     return Evidence(
         names=["a", "b"],
         arm_scores=arms,
-        policy_scores=policy,
-        learners=["s", "t", "x"][:learners],
-        effects=np.zeros((rows, 2)),
+        policy_scores=np.vstack([policy, arms[:, 0]]),
+        losses=np.vstack([rng.normal(size=(learners, rows)), np.full(rows, 9.0)]),
+        learners=[*"stx"[:learners], "constant"],
+        effects=np.zeros((learners + 1, rows, 2)),
         folds=np.arange(rows) % 5,
         groups=np.arange(rows),
     )
@@ -179,8 +180,9 @@ def repeated(given: Evidence, times: int) -> Evidence:
         names=given.names,
         arm_scores=np.tile(given.arm_scores, (times, 1)),
         policy_scores=np.tile(given.policy_scores, (1, times)),
+        losses=np.tile(given.losses, (1, times)),
         learners=given.learners,
-        effects=np.tile(given.effects, (times, 1)),
+        effects=np.tile(given.effects, (1, times, 1)),
         folds=np.tile(given.folds, times),
         groups=np.arange(rows),
     )
@@ -204,12 +206,15 @@ def test_a_bound_for_every_look_is_wider() -> None:
 
 
 def test_the_luckiest_learner_earns_nothing() -> None:
-    """With 3 learners of pure noise, the cross-selected value is zero on average, the best one's is not."""
+    """With learners of pure noise, the cross-selected value is zero on average, even if the luckiest is chosen."""
     rng = np.random.default_rng(9)
     honest, lucky = [], []
     for _ in range(400):
         scores = rng.normal(size=(3, 500))
-        value, winner = cross_select(scores, np.arange(500) % 5)
+        losses = np.vstack([-scores, np.full(500, 9.0)])
+        padded = np.vstack([scores, np.zeros(500)])
+        chosen, winner = cross_choose(padded, losses, np.arange(500) % 5, np.arange(500))
+        value = padded[chosen, np.arange(500)]
         honest.append(value.mean())
         lucky.append(scores[winner].mean())
     assert abs(np.mean(honest)) < 3 * np.std(honest) / 20

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from abloop.errors import ArtefactError
 from abloop.models.gbdt import ensemble, flatten
-from abloop.models.trees import MOST_NESTED, Ensemble, Tree, compile_tree
+from abloop.models.trees import MOST_NESTED, Ensemble, Tree, compile_trees
 
 STUMP = Tree((0,), (0.5,), (-1,), (-2,), (2,), (1.0, 3.0))
 
@@ -96,7 +96,7 @@ def test_any_depth_can_be_read(depth: int, missing: int) -> None:
 def test_single_leaves_and_no_trees() -> None:
     """A tree without a split is its leaf, and no trees predict zero."""
     leaf = Tree((), (), (), (), (), (2.5,))
-    assert compile_tree(leaf)([1.0]) == 2.5
+    assert [add(1.0, 3.0) for add in compile_trees([leaf], 1)] == [3.5]
     assert Ensemble([leaf, leaf], 0).frame(np.empty((3, 0))).tolist() == [5.0, 5.0, 5.0]
     assert Ensemble([], 2).row([0.0, 0.0]) == 0.0
     assert Ensemble([], 2).frame(np.zeros((2, 2))).tolist() == [0.0, 0.0]

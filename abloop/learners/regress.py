@@ -1,0 +1,158 @@
+"""The bases that learners are made of: boosted trees, and a linear model that is as good on many small trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from lightgbm import Booster, Dataset
+from sklearn.linear_model import LogisticRegression, RidgeCV
+
+from abloop.learners.base import Frame, Sample
+from abloop.models.gbdt import bin_rows, fit_binned, flatten, predict
+from abloop.models.linear import Linear, LinearModel
+from abloop.models.trees import Tree
+
+MOST_LEVELS = 30  # of a category in a linear model: those beyond add what a missing value adds
+PENALTIES = np.logspace(-5, 2, 15)  # a row, of inputs with standard deviation 1
+LOGISTIC_STRENGTH = 1.0
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees on the fit side.
+
+    Attributes:
+        booster: What LightGBM fitted.
+        data: The rows that it was fitted to, in bins.
+        seed: For the tie breaks of the library.
+    """
+
+    booster: Booster
+    data: Dataset
+    seed: int
+
+    def predict(self, features: Frame) -> Frame:
+        """Return predictions, shape (n, d) to (n,)."""
+        return predict(self.booster, features)
+
+    def refit(self, outcome: Frame) -> Trees:
+        """Return the same fit of another outcome of the same rows, shape (n,); they are not put in bins again."""
+        return Trees(fit_binned(self.data, outcome, self.seed), self.data, self.seed)
+
+    def spec(self) -> tuple[Tree, ...]:
+        """Return the trees as plain data."""
+        return flatten(self.booster)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A linear model on the fit side.
+
+    Attributes:
+        line: The model as plain data.
+        sample: The rows that it was fitted to.
+    """
+
+    line: Linear
+    sample: Sample
+
+    def predict(self, features: Frame) -> Frame:
+        """Return predictions, shape (n, d) to (n,)."""
+        return LinearModel(self.line, features.shape[1]).frame(features)
+
+    def refit(self, outcome: Frame) -> Line:
+        """Return the same fit of another outcome of the same rows, shape (n,)."""
+        return fit_linear(replace(self.sample, outcome=outcome), 0)
+
+    def spec(self) -> Linear:
+        """Return the model as plain data."""
+        return self.line
+
+
+def fit_trees(sample: Sample, seed: int) -> Trees:
+    """Fit boosted trees of the outcome on the features.
+
+    Args:
+        sample: Training rows.
+        seed: For the tie breaks of the library.
+    """
+    data = bin_rows(sample.features, sample.weights)
+    return Trees(fit_binned(data, sample.outcome, seed), data, seed)
+
+
+def fit_linear(sample: Sample, seed: int) -> Line:
+    """Fit a ridge regression, its penalty by leave-one-out; logistic where every outcome is 0 or 1.
+
+    Args:
+        sample: Training rows; categories and missing values become inputs of their own.
+        seed: Not used: nothing is drawn.
+    """
+    del seed
+    design = Design.of(sample)
+    inputs = design.inputs(sample.features)
+    centre, scale = inputs.mean(axis=0), inputs.std(axis=0)
+    scale[scale < 1e-12 * np.maximum(1.0, np.abs(centre))] = np.inf  # a constant input says nothing
+    inputs = (inputs - centre) / scale
+    outcome, weights = sample.outcome, sample.weights
+    binary = bool(np.isin(outcome, (0.0, 1.0)).all()) and 0.0 < outcome.mean() < 1.0
+    if binary:
+        logistic = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs, outcome, weights)
+        slopes, intercept = logistic.coef_[0], float(logistic.intercept_[0])
+    else:
+        ridge = RidgeCV(PENALTIES * len(outcome)).fit(inputs, outcome, weights)
+        slopes, intercept = ridge.coef_, float(ridge.intercept_)
+    slopes = slopes / scale
+    return Line(design.line(intercept - float(slopes @ centre), slopes, binary), sample)
+
+
+@dataclass(frozen=True)
+class Design:
+    """How features become the inputs of a model that takes neither categories nor missing values.
+
+    Each number becomes itself with its mean where it is missing, each level of a category a 0 or 1, and each feature
+    that has missing values one more 0 or 1 that says so.
+
+    Attributes:
+        means: Mean of each feature where it is known, shape (d,).
+        gaps: Whether each feature had missing values, shape (d,).
+        levels: Levels that have an input of their own, 0 for numbers, length d.
+    """
+
+    means: Frame
+    gaps: tuple[bool, ...]
+    levels: tuple[int, ...]
+
+    @staticmethod
+    def of(sample: Sample) -> Design:
+        """Return the design of training rows."""
+        known = ~np.isnan(sample.features)
+        counts = known.sum(axis=0)
+        means = np.where(known, sample.features, 0.0).sum(axis=0) / np.maximum(counts, 1)
+        levels = sample.levels or (0,) * sample.features.shape[1]
+        capped = tuple(min(count, MOST_LEVELS) for count in levels)
+        return Design(means, tuple((counts < len(sample.features)).tolist()), capped)
+
+    def inputs(self, features: Frame) -> Frame:
+        """Return the inputs, shape (n, d) to (n, width)."""
+        columns: list[Frame] = []
+        for column, mean, gaps, levels in zip(features.T, self.means, self.gaps, self.levels, strict=True):
+            if levels:
+                columns += [(column == code).astype(np.float64) for code in range(levels)]
+            else:
+                missing = np.isnan(column)
+                columns.append(np.where(missing, mean, column))
+                columns += [missing.astype(np.float64)] if gaps else []
+        return np.column_stack(columns)
+
+    def line(self, intercept: float, slopes: Frame, logistic: bool) -> Linear:
+        """Return what was fitted on the inputs as a model of the features."""
+        own, missing, levels, at = [], [], [], 0
+        for mean, gaps, count in zip(self.means.tolist(), self.gaps, self.levels, strict=True):
+            width = count or 1 + gaps
+            given = [float(slope) for slope in slopes[at : at + width]]
+            own.append(0.0 if count else given[0])
+            missing.append(0.0 if count else given[0] * mean + (given[1] if gaps else 0.0))
+            levels.append(tuple(given) if count else ())
+            at += width
+        return Linear(intercept, tuple(own), tuple(missing), tuple(levels), "logistic" if logistic else "identity")

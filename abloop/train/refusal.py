@@ -1,0 +1,77 @@
+"""Why nothing can be learned from a training table, in the words of who has to mend it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from abloop.blueprint.policy import Policy
+from abloop.evaluate.verdict import FEWEST_UNITS
+from abloop.train.leak import leaking_feature
+from abloop.train.table import TrainingTable
+
+
+def cannot_judge(table: TrainingTable, mismatch: str = "") -> str:
+    """Return why effects cannot be estimated from the table, or an empty text.
+
+    Args:
+        table: The rows, of a strategy with arms.
+        mismatch: What the readout says of shares that are not the planned ones; empty where they are.
+    """
+    strategy, names = table.blueprint.strategy, [arm.name for arm in table.blueprint.ordered_arms()]
+    if not len(table.sample.arm):
+        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
+    if table.unobserved:
+        metric = table.unobserved[0]
+        return (
+            f"Metric {metric!r} was never logged, so there is nothing to learn from. Log it: "
+            f"loop.strategy({strategy!r}).log_observations(decision_id, {{{metric!r}: value}})."
+        )
+    units = table.units_by_arm()
+    fewest = int(np.argmin(units))
+    if units[fewest] < FEWEST_UNITS:
+        return (
+            f"Each arm needs {FEWEST_UNITS} units before anything is estimated; {names[fewest]!r} has "
+            f"{units[fewest]:,}. Wait, or give it more weight."
+        )
+    if mismatch:
+        return mismatch
+    if leak := leaking_feature(table):
+        return (
+            f"Feature {leak!r} depends on the arm, beyond chance: it was changed by the arm, or arms were not drawn "
+            "with the propensities that were logged. Pass only what is known before the decision, or remove it from "
+            "the blueprint."
+        )
+    if np.ptp(table.sample.outcome) == 0.0:
+        return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
+    return ""
+
+
+def cannot_predict(table: TrainingTable) -> str:
+    """Return why no label can be predicted from the table, or an empty text.
+
+    Args:
+        table: The rows, of a strategy without arms.
+    """
+    strategy, policy = table.blueprint.strategy, Policy(table.blueprint)
+    if not policy.labels:
+        return (
+            "The policy is a rule that predicts nothing: it serves, and its explore share compares it with the default."
+        )
+    if not len(table.sample.arm):
+        return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
+    for name in policy.labels:
+        values = table.labels[name]
+        known = ~np.isnan(values)
+        units = len(np.unique(table.groups[known]))
+        if name in table.unobserved:
+            return (
+                f"Label {name!r} was never logged, so there is nothing to learn from. Log it: "
+                f"loop.strategy({strategy!r}).log_observations(decision_id, {{{name!r}: value}})."
+            )
+        if units < FEWEST_UNITS:
+            return f"Label {name!r} needs {FEWEST_UNITS} units before it is predicted; it has {units:,}. Wait."
+        if np.ptp(values[known]) == 0.0:
+            return f"Label {name!r} is {values[known][0]:g} on every row: it never varies, so nothing can predict it."
+    if not table.has_features:
+        return "No feature has a value, so nothing can be predicted. Add features to the blueprint, and pass them."
+    return ""
