@@ -28,7 +28,7 @@ def blocks(language: str) -> list[str]:
 def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a reader types first works, with the blueprint beside it, and its arm is one of the blueprint's."""
     monkeypatch.chdir(tmp_path)
-    first, ranking, _, history = blocks("python")
+    first, ranking, _, _, history = blocks("python")
     checkout, _, feed, *_ = blocks("yaml")
     (tmp_path / "checkout.yaml").write_text(checkout)
     names: dict[str, Any] = {}
@@ -75,6 +75,16 @@ def test_the_readout_of_a_frame_runs() -> None:
     features = [{"name": "visits"}, {"name": "country", "type": "categorical"}]
     raw = {**names["shop"], "metrics": metrics, "features": features, **yaml.safe_load(blocks("yaml")[5])}
     assert len(from_mapping(raw).readout.measures) == 6
+
+
+def test_the_effects_of_arrays_run() -> None:
+    """The example learns: its effects follow the feature that makes them, and their mean has its interval."""
+    names: dict[str, Any] = {}
+    exec(blocks("python")[3], names)
+    learner, x = names["learner"], names["x"]
+    assert learner.chosen_ == "t_linear"
+    assert np.corrcoef(learner.effect(x), x[:, 1])[0, 1] > 0.99
+    assert learner.ate_[1].low < 0 < learner.ate_[1].high
 
 
 def test_ten_lines_are_enough() -> None:
