@@ -20,7 +20,7 @@ Estimator = Literal["ips", "snips", "direct", "dr", "switch"]
 Interval = Literal["asymptotic", "bernstein"]
 FEWEST_WORTH = 100.0  # rows that the weighted rows must be worth,
 LEAST_WORTH = 0.05  # and the share of all rows
-MEAN_WEIGHT_Z = 4.0  # standard errors by which the mean weight may miss one
+MEAN_WEIGHT_Z = 6.0  # standard errors by which the mean weight may miss one: skewed weights often miss it by four
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
