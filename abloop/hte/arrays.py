@@ -126,26 +126,43 @@ def logged_propensity(given: ArrayLike | None, rows: int) -> Frame:
     return found
 
 
+class Chances:
+    """The probability of each arm by features: a logistic regression."""
+
+    def __init__(self, sample: Sample) -> None:
+        """Fit it.
+
+        Raises:
+            DataError: An arm has no row.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        self._design = Design.of(sample)
+        inputs = self._design.inputs(sample.features)
+        self._model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)).fit(inputs, sample.arm)
+        if len(self._model.classes_) < sample.arms:
+            raise DataError("an arm stands in one fold only; allowed: rows of each arm in several units")
+
+    def of(self, features: Frame) -> Frame:
+        """Return the probability of each arm, kept away from 0, shape (n, d) to (n, k)."""
+        found: Frame = np.clip(self._model.predict_proba(self._design.inputs(features)), NARROWEST, 1.0)
+        return found
+
+
 def estimate_propensity(sample: Sample, seed: int) -> Frame:
     """Return the probability of each row's arm by a logistic regression on the features of other rows, shape (n,).
 
     Raises:
         DataError: Some arm was given so one-sidedly that its rows cannot speak for all.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    inputs, found = Design.of(sample).inputs(sample.features), np.empty(len(sample.arm))
+    found = np.empty(len(sample.arm))
     folds = split_folds(sample.units, PROPENSITY_FOLDS, np.random.default_rng(seed))
     for fold in range(PROPENSITY_FOLDS):
         test = folds == fold
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
-        chances = model.fit(inputs[~test], sample.arm[~test]).predict_proba(inputs[test])
-        if chances.shape[1] < sample.arms:
-            raise DataError("an arm stands in one fold only; allowed: rows of each arm in several units")
+        chances = Chances(sample.of(~test)).of(sample.features[test])
         found[test] = chances[np.arange(int(test.sum())), sample.arm[test]]
-    found = np.clip(found, NARROWEST, 1.0)
     for arm in range(sample.arms):
         rows = sample.arm == arm
         worth = effective_sample_size(1.0 / found[rows]) / rows.sum()

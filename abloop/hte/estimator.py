@@ -15,12 +15,13 @@ from abloop.blueprint.spec import Model
 from abloop.errors import DataError
 from abloop.evaluate.choice import choose, constant_effects, effect_losses
 from abloop.evaluate.ope import clustered_mean, doubly_robust
-from abloop.hte.arrays import Coding, check_lengths, estimate_propensity, logged_propensity
+from abloop.hte.arrays import Chances, Coding, check_lengths, estimate_propensity, logged_propensity
 from abloop.learners.base import Effects, Frame, Index, Sample
 from abloop.learners.candidates import CANDIDATES, CONSTANT, Candidate, fit_candidates
 from abloop.learners.nuisance import split_folds
 from abloop.learners.plugged import plug
 from abloop.learners.regress import fit_trees
+from abloop.learners.x import fit_x, mix
 from abloop.stats.compare import Estimate, t_quantile
 
 
@@ -106,6 +107,7 @@ class EffectLearner(BaseEstimator):  # type: ignore[misc]
         sample = Sample(features, arm, outcome, shares, self._coding.levels, weights, units)
         given = propensity is not None
         logged = logged_propensity(propensity, len(arm)) if given else estimate_propensity(sample, self.random_state)
+        self._chances = None if given else Chances(sample)
         self.n_features_in_ = features.shape[1]
         chosen = self._compete(sample, logged, names, candidates)
         self.chosen_ = (*names, CONSTANT)[chosen]
@@ -131,8 +133,7 @@ class EffectLearner(BaseEstimator):  # type: ignore[misc]
     def const_marginal_effect(self, X: Any) -> Frame:
         """Return the effect of every treatment against control, shape (n, d) to (n, k - 1)."""
         check_is_fitted(self, "_effects")
-        found: Frame = self._effects.effect(self._coding.inputs(X))[:, 1:]
-        return found
+        return self._predict(self._candidate, self._effects, self._coding.inputs(X))[:, 1:]
 
     def effect_interval(self, X: Any, T0: Any = None, T1: Any = None, *, alpha: float = 0.05) -> tuple[Frame, Frame]:
         """Return ends of the interval of each effect, from refits on units drawn with replacement.
@@ -193,7 +194,7 @@ class EffectLearner(BaseEstimator):  # type: ignore[misc]
                 fitted = fit_candidates(candidates, sample.of(~test), self.random_state)
                 predicted[test] = fitted.predict(sample.features[test])
                 for index, each in enumerate(fitted.effects):
-                    effects[index, test] = each.effect(sample.features[test])
+                    effects[index, test] = self._predict(candidates[index], each, sample.features[test])
             drawn = doubly_robust(predicted, sample.arm, sample.outcome, logged)
             effects[-1] = constant_effects(drawn, folds)
             scores += drawn / self.repeats
@@ -218,9 +219,15 @@ class EffectLearner(BaseEstimator):  # type: ignore[misc]
         (effects,) = fit_candidates((self._candidate,), sample, self.random_state).effects
         return effects
 
+    def _predict(self, candidate: Candidate | None, effects: Effects, features: Frame) -> Frame:
+        """Return effects of each arm; an X-learner mixes by estimated propensities, which see no outcome."""
+        if self._chances is None or candidate is None or candidate.learner is not fit_x:
+            return effects.effect(features)
+        return mix(effects, features, self._chances.of(features))
+
     def _contrast(self, effects: Effects, X: Any, T0: Any, T1: Any) -> Frame:
         """Return the difference of two arms' effects."""
-        found = effects.effect(self._coding.inputs(X))
+        found = self._predict(self._candidate, effects, self._coding.inputs(X))
         first, second = (self._index(arm, default) for arm, default in ((T0, 0), (T1, 1)))
         difference: Frame = found[:, second] - found[:, first]
         return difference

@@ -25,6 +25,7 @@ def tell(
     shares: Mapping[str, float],
     segments: Segments,
     importance: Mapping[str, Mapping[str, float]],
+    rank: Mapping[str, Estimate],
     tree: Branch,
     gain: Estimate,
 ) -> str:
@@ -41,6 +42,11 @@ def tell(
             named = [f"{name} ({share:.0%})" for name, share in list(features.items())[:MOST_NAMED] if share >= 0.05]
             if named:
                 said.append(f"The predicted effect of {arm!r} moves most with {', '.join(named)}.")
+    for arm, found in rank.items():
+        if found.low > 0:
+            said.append(
+                f"Those who are ranked first gain more from {arm!r} than the average {interval(found, sign=True)}."
+            )
     differing = differ(segments)
     for feature, arm in differing[:MOST_NAMED]:
         effects = sorted(segments[feature][arm].segments.items(), key=lambda item: item[1].mean)
@@ -100,6 +106,11 @@ def report_text(report: EffectReport) -> str:
                 ]
             )
         )
+    for arm, effects in report.fifths.items():
+        shown = [
+            [f"fifth {at}", f"{each.n:,}", number(each.mean), interval(each)] for at, each in enumerate(effects, 1)
+        ]
+        parts.append(table([f"effect of {arm} by its prediction", "units", "measured", "95 % interval"], shown))
     for arm, features in report.importance.items():
         shown = [[name, f"{share:.0%}"] for name, share in features.items() if share >= 0.005]
         if shown:

@@ -6,7 +6,9 @@ equations 9 to 11, with the known propensity of a randomised trial as the mixing
 
 from __future__ import annotations
 
-from abloop.learners.base import Base, Effects, Regression, Sample, contrast
+import numpy as np
+
+from abloop.learners.base import Base, Effects, Frame, Regression, Sample, contrast
 from abloop.learners.regress import fit_trees
 from abloop.models.effects import Term
 
@@ -38,3 +40,22 @@ def fit_x(sample: Sample, outcomes: tuple[Regression, ...], seed: int, base: Bas
             terms.append(Term(len(parts), contrast(sample.arms, arm, weight)))
             parts.append(outcomes[at].refit(imputed))
     return Effects(sample.arms, sample.features.shape[1], tuple(parts), tuple(terms))
+
+
+def mix(effects: Effects, features: Frame, chances: Frame) -> Frame:
+    """Return an X-learner's effects, mixed by each row's own propensities instead of the arms' shares.
+
+    Args:
+        effects: What `fit_x` returned.
+        features: Shape (n, d).
+        chances: Probability of each arm for each row, above 0, shape (n, k).
+
+    Returns:
+        Effect of each arm against control, shape (n, k).
+    """
+    found = np.zeros((len(features), effects.arms))
+    for arm in range(1, effects.arms):
+        missed, gained = (part.predict(features) for part in effects.parts[2 * arm - 2 : 2 * arm])
+        share = chances[:, arm] / (chances[:, 0] + chances[:, arm])
+        found[:, arm] = share * missed + (1.0 - share) * gained
+    return found
