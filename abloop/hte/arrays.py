@@ -16,6 +16,7 @@ from abloop.learners.regress import Design
 
 FEWEST_ROWS = 20  # in each arm
 NARROWEST = 0.01  # estimated propensities are kept this far from 0 and 1
+MOST_HOPELESS = 0.10  # share of all rows that may have had no more than that chance of an arm
 LEAST_OVERLAP = 0.05  # share of an arm's rows that its weighted rows are worth
 PROPENSITY_FOLDS = 5
 
@@ -157,18 +158,21 @@ def estimate_propensity(sample: Sample, seed: int) -> Frame:
     Raises:
         DataError: Some arm was given so one-sidedly that its rows cannot speak for all.
     """
-    found = np.empty(len(sample.arm))
+    chances = np.empty((len(sample.arm), sample.arms))
     folds = split_folds(sample.units, PROPENSITY_FOLDS, np.random.default_rng(seed))
     for fold in range(PROPENSITY_FOLDS):
         test = folds == fold
-        chances = Chances(sample.of(~test)).of(sample.features[test])
-        found[test] = chances[np.arange(int(test.sum())), sample.arm[test]]
+        chances[test] = Chances(sample.of(~test)).of(sample.features[test])
+    found: Frame = chances[np.arange(len(chances)), sample.arm]
     for arm in range(sample.arms):
         rows = sample.arm == arm
         worth = effective_sample_size(1.0 / found[rows]) / rows.sum()
-        if worth < LEAST_OVERLAP:
+        hopeless = float((chances[:, arm] <= NARROWEST).mean())
+        if worth < LEAST_OVERLAP or hopeless > MOST_HOPELESS:
             raise DataError(
-                f"arm {arm} went to units that the others hardly have: weighted, its rows are worth {worth:.1%} "
-                f"of their number; allowed: {LEAST_OVERLAP:.0%}. Randomise, or drop units that only one arm could have"
+                f"arm {arm} went to units that the others hardly have: {hopeless:.0%} of all rows had a chance of "
+                f"{NARROWEST:.0%} or less to get it (allowed: {MOST_HOPELESS:.0%}), and its own rows, weighted, are "
+                f"worth {worth:.1%} of their number (allowed: {LEAST_OVERLAP:.0%} or more). Randomise, or drop units "
+                "that only some arms could have"
             )
     return found

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,12 @@ def estimate(estimator: Any, sample: Sample, inputs: Frame) -> Frame:
         DataError: The estimator predicts something of another shape, or nothing finite.
     """
     if hasattr(estimator, "const_marginal_effect"):
-        names = ("groups", sample.groups), ("sample_weight", sample.weights)
-        given = {name: value for name, value in names if value is not None}
+        names, known = {"groups": sample.groups, "sample_weight": sample.weights}, signature(estimator.fit).parameters
+        if sample.weights is not None and "sample_weight" not in known:
+            raise DataError(
+                f"{type(estimator).__name__} takes no sample_weight; leave it out, or use another estimator"
+            )
+        given = {name: value for name, value in names.items() if value is not None and name in known}
         estimator.fit(sample.outcome, sample.arm, X=inputs, **given)
         found = estimator.const_marginal_effect(inputs)
     else:
@@ -112,7 +117,7 @@ def _boosted(rows: int, seed: int) -> Any:
     from lightgbm import LGBMRegressor
 
     options = {key: value for key, value in parameters(rows, seed).items() if key != "objective"}
-    return LGBMRegressor(n_estimators=TREES, **options)
+    return LGBMRegressor(n_estimators=TREES, n_jobs=0, **options)
 
 
 def _propensity() -> Any:

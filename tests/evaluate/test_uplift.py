@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -167,11 +166,3 @@ def test_bad_input_is_named() -> None:
         qini_score(np.zeros(400), treated, predicted)
     with pytest.raises(DataError, match="budgets at -1"):
         spend_curve(np.zeros((2, 2)), [0.0, 1.0], np.zeros((2, 2)), np.arange(2), [-1.0])
-
-
-def hillstrom(folder: Path, arm: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return features, visits and who got a mail, of one mail against none."""
-    rows = pd.read_csv(folder / "hillstrom" / "hillstrom.csv.gz")
-    rows = rows[rows.segment.isin([arm, "No E-Mail"])]
-    names = ["recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"]
-    return rows[names].reset_index(drop=True), rows.visit.to_numpy(float), (rows.segment == arm).to_numpy()

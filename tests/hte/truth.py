@@ -81,7 +81,7 @@ def peers(known: Known) -> dict[str, float]:
         options = {key: value for key, value in parameters(rows // 2, 0).items() if key != "objective"}
         found = {}
         for base, make in (
-            ("trees", lambda: lgb.LGBMRegressor(n_estimators=TREES, **options)),
+            ("trees", lambda: lgb.LGBMRegressor(n_estimators=TREES, n_jobs=0, **options)),
             ("linear", lambda: make_pipeline(StandardScaler(), RidgeCV(PENALTIES * rows))),
         ):
             propensity = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))

@@ -37,7 +37,7 @@ def fitted(name: str, sample: Sample) -> Effects:
 def base(rows: int) -> Any:
     """Return the base learner of abloop as a scikit-learn estimator."""
     options = {key: value for key, value in parameters(rows, 0).items() if key != "objective"}
-    return lgb.LGBMRegressor(n_estimators=TREES, **options)
+    return lgb.LGBMRegressor(n_estimators=TREES, n_jobs=0, **options)
 
 
 @pytest.mark.parametrize("arms", [2, 4])
