@@ -33,11 +33,8 @@ def tell(
     said = [verdict.reason]
     if verdict.learner != CONSTANT:
         ranked = sorted(shares.items(), key=lambda item: -item[1])
-        said.append(
-            "Chosen by predicted effects, "
-            + ", ".join(f"{share:.0%} of decisions get {arm!r}" for arm, share in ranked)
-            + "."
-        )
+        given = ", ".join(f"{arm!r} to {share:.0%}" for arm, share in ranked if share >= 0.005)
+        said.append(f"Choosing by predicted effects gives {given} of decisions.")
         for arm, features in importance.items():
             named = [f"{name} ({share:.0%})" for name, share in list(features.items())[:MOST_NAMED] if share >= 0.05]
             if named:

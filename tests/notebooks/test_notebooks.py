@@ -17,8 +17,11 @@ from traitlets.config import Config
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 VARIABLE = "ABLOOP_NOTEBOOK_DATA"
-SECONDS = 60  # for one cell
-SAID = {"01_readout": "SHIP: 'cash' is clearly better on got (+116.2%, +90.6% to +141.8%)"}
+SECONDS = 240  # for one cell
+SAID = {
+    "01_readout": "SHIP: 'cash' is clearly better on got (+116.2%, +90.6% to +141.8%)",
+    "02_hte": "Ship 'cash': it beats 'nothing'",
+}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -84,6 +87,17 @@ def test_other_experiments(
     shown = [kind for output in outputs for kind in output.get("data", {})]
     assert shown.count("application/vnd.plotly.v1+json") == 2
     assert ("nothing that was known before" in text) == (trial == "cookie_cats")
+
+
+@pytest.mark.trial
+def test_a_trial_that_pays(short: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notebook of effects reads others by path: on starbucks it personalises, and shows both figures."""
+    monkeypatch.setenv(VARIABLE, str(shared_data / "starbucks_promo" / "training.csv.gz"))
+    outputs = run(FOLDER / "02_hte.ipynb", short)
+    assert "PERSONALISE: gain of choosing per person +0.0" in printed(outputs, "stdout")
+    assert not printed(outputs, "stderr")
+    shown = [kind for output in outputs for kind in output.get("data", {})]
+    assert shown.count("application/vnd.plotly.v1+json") == 2
 
 
 def test_a_file_that_is_not_known(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
