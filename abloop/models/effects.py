@@ -14,7 +14,7 @@ import msgspec
 
 from abloop.errors import ArtefactError
 from abloop.models.linear import Linear, LinearModel
-from abloop.models.trees import Ensemble, Tree
+from abloop.models.trees import Ensemble, Tree, compile_sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,9 +87,12 @@ class EffectModel:
             reads = term.arm is not None
             if takes_arm.setdefault((term.linear, term.ensemble), reads) != reads:
                 raise ArtefactError(f"effect model reads {kind} {term.ensemble} both with and without an arm")
+        plain = bool(spec.ensembles) and not any(term.arm is not None or term.linear for term in spec.terms)
         trees = [
-            Ensemble(each, spec.columns + takes_arm.get((False, i), False)) for i, each in enumerate(spec.ensembles)
+            Ensemble(each, spec.columns + takes_arm.get((False, i), False), compiled=not plain)
+            for i, each in enumerate(spec.ensembles)
         ]
+        self._sums = compile_sums(spec.ensembles, spec.columns) if plain else None
         lines = [
             LinearModel(each, spec.columns + takes_arm.get((True, i), False)) for i, each in enumerate(spec.linears)
         ]
@@ -102,9 +105,17 @@ class EffectModel:
             for term in spec.terms
         ]
 
+        self._mix = [(term.ensemble, weights) for term, (_, _, weights) in zip(spec.terms, self._parts, strict=True)]
+
     def row(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return each arm's effect for one row of features, shape (d,) to (k,)."""
         effects = list(self.spec.base)
+        if self._sums is not None:
+            sums = self._sums(*values)
+            for ensemble, weights in self._mix:
+                for arm, weight in weights:
+                    effects[arm] += weight * sums[ensemble]
+            return tuple(effects)
         for part, armed, weights in self._parts:
             score = part.row([*values, *armed] if armed else values)
             for arm, weight in weights:

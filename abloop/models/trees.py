@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -98,12 +98,12 @@ def compile_trees(trees: Sequence[Tree], columns: int) -> tuple[Callable[..., fl
         [11.0]
     """
     steps: list[Callable[..., float]] = []
-    named = ", ".join(["s", *(f"x{column}" for column in range(columns))])
+    named = ", ".join(["s", *_inputs(columns)])
     texts: list[str] = []
 
     def close() -> None:
-        if texts:  # Nothing but checked numbers and our own words is evaluated.
-            steps.append(eval(f"lambda {named}: {' + '.join(['s', *texts])}", {"__builtins__": {}}))  # noqa: S307
+        if texts:
+            steps.append(_compiled(f"lambda {named}: {' + '.join(['s', *texts])}"))
             texts.clear()
 
     for tree in trees:
@@ -117,6 +117,43 @@ def compile_trees(trees: Sequence[Tree], columns: int) -> tuple[Callable[..., fl
                 close()
     close()
     return tuple(steps)
+
+
+def compile_sums(ensembles: Sequence[Sequence[Tree]], columns: int) -> Callable[..., tuple[float, ...]] | None:
+    """Return several checked ensembles as one function of the inputs, which returns the sum of each.
+
+    One call instead of one for each ensemble: of a row with 100 inputs, a call costs as much as a dozen trees.
+
+    Args:
+        ensembles: Trees of each, that passed their check.
+        columns: Number of input columns.
+
+    Returns:
+        The function; None where a tree is too deep or an ensemble too long for one expression.
+
+    Example:
+        >>> stump = Tree((0,), (0.5,), (-1,), (-2,), (2,), (1.0, 3.0))
+        >>> compile_sums([[stump], [stump, stump]], columns=1)(0.2)
+        (1.0, 2.0)
+    """
+    texts: list[str] = []
+    for trees in ensembles:
+        parts = [part for part in map(_expression, trees) if part is not None]
+        if len(parts) < len(trees) or len(trees) > MOST_ADDED:
+            return None
+        texts.append(" + ".join(["0.0", *parts]))
+    found: Callable[..., tuple[float, ...]] = _compiled(f"lambda {', '.join(_inputs(columns))}: ({', '.join(texts)},)")
+    return found
+
+
+def _inputs(columns: int) -> list[str]:
+    return [f"x{column}" for column in range(columns)]
+
+
+def _compiled(text: str) -> Callable[..., Any]:
+    """Return the function of a text that holds nothing but checked numbers and our own words."""
+    found: Callable[..., Any] = eval(text, {"__builtins__": {}})  # noqa: S307
+    return found
 
 
 def _expression(tree: Tree) -> str | None:
@@ -174,6 +211,7 @@ class Ensemble:
     Args:
         trees: The trees, in the order in which they are summed.
         columns: Number of input columns.
+        compiled: Whether single rows are asked for; otherwise the first of them waits.
 
     Raises:
         ArtefactError: A tree fails its check.
@@ -184,13 +222,19 @@ class Ensemble:
         3.0
     """
 
-    def __init__(self, trees: Sequence[Tree], columns: int) -> None:
+    def __init__(self, trees: Sequence[Tree], columns: int, *, compiled: bool = True) -> None:
         """Check the trees and compile them for single rows."""
         for tree in trees:
             tree.check(columns)
         self.trees = tuple(trees)
         self.columns = columns
-        self._steps = compile_trees(self.trees, columns)
+        if compiled:
+            _ = self._steps
+
+    @cached_property
+    def _steps(self) -> tuple[Callable[..., float], ...]:
+        """Return the trees as functions of one row."""
+        return compile_trees(self.trees, self.columns)
 
     def row(self, values: Sequence[float]) -> float:
         """Return the prediction for one row, shape (columns,), NaN where missing."""

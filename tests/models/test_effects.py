@@ -88,3 +88,22 @@ def test_parts_must_fit(spec: EffectSpec, words: str) -> None:
     """What could fail at the first decision is refused when the model is loaded."""
     with pytest.raises(ArtefactError, match=words):
         EffectModel(spec)
+
+
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=2, max_size=2), min_size=1, max_size=5), st.integers(1, 3))
+def test_one_function_of_all_ensembles_is_their_sums(rows: list[list[float]], parts: int) -> None:
+    """A model without arms in its terms is one compiled function, and equals the ensembles to the last bit."""
+    stump = Tree((0,), (0.5,), (-1,), (-2,), (2,), (0.1, 0.7))
+    other = Tree((1,), (-0.25,), (-1,), (-2,), (3,), (1e-3, -0.2))
+    trees = tuple((stump, other) * (index + 1) for index in range(parts))
+    terms = tuple(Term(index, (0.0, 0.3, 1.0 + index)) for index in range(parts))
+    model = EffectModel(EffectSpec((0.0, 0.1, 0.2), 2, terms, trees))
+    assert np.array_equal(np.asarray([model.row(row) for row in rows]), model.frame(np.asarray(rows)))
+
+
+def test_a_long_ensemble_is_not_one_function() -> None:
+    """Where an ensemble is too long for one expression the model gives the same, in several steps."""
+    stump = Tree((0,), (0.5,), (-1,), (-2,), (2,), (0.1, 0.7))
+    model = EffectModel(EffectSpec((0.0, 0.0), 1, (Term(0, (0.0, 1.0)),), ((stump,) * 250,)))
+    assert model.row([1.0]) == tuple(model.frame(np.asarray([[1.0]]))[0])
+    assert model.row([math.nan])[1] == pytest.approx(250 * 0.7)

@@ -1,4 +1,4 @@
-"""The gate with real fits, held against worlds whose truth is known; `ABLOOP_LONG=1` runs the dose of tests/REPORT.md."""
+"""The gate with real fits, in worlds whose truth is known; `ABLOOP_LONG=1` runs the dose of tests/REPORT.md."""
 
 from __future__ import annotations
 
