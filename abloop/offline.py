@@ -20,7 +20,8 @@ from abloop.evaluate.verdict import Verdict, paced, refuse
 from abloop.learners.candidates import CONSTANT
 from abloop.models.artefact import Artefact
 from abloop.readout import SRM_ALARM, Readout, readout
-from abloop.rollout.promote import promote
+from abloop.readout.harm import beaten_by, why_stop
+from abloop.rollout.promote import promote, withdraw
 from abloop.store import parquet
 from abloop.store.bulk import uncollected
 from abloop.store.catalogue import Serving
@@ -36,7 +37,7 @@ from abloop.train.progress import Progress
 from abloop.train.refusal import cannot_judge, cannot_predict
 from abloop.train.table import TrainingTable, load_table
 
-__all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "switch"]
+__all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "stop", "switch"]
 FILE_ROWS = 50_000
 
 
@@ -87,11 +88,38 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
     shipped = ship_spool(workspace)
     joined = join_rows(workspace, strategy)
     seen = readout(workspace, strategy)
-    verdict = last_word(workspace, strategy, seen.version, seen.rows)
+    stopped = stop(workspace, strategy, seen)
+    verdict = stopped or last_word(workspace, strategy, seen.version, seen.rows)
     if verdict is None:
         judged = gate(workspace, strategy, always_valid=always_valid)
         return Cycle(shipped, joined, seen, judged.verdict, switch(workspace, strategy, judged))
     return Cycle(shipped, joined, seen, verdict, workspace.catalogue.serving(strategy))
+
+
+def stop(workspace: Workspace, strategy: str, seen: Readout) -> Verdict | None:
+    """Withdraw what is served where its own traffic proves, at every look, that it hurts; else change nothing.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        seen: Its readout.
+
+    Returns:
+        The verdict that is kept, after which the gate is asked again when enough rows are fresh; None where nothing
+        is stopped, or the blueprint leaves switching to a person.
+    """
+    serving, arm = workspace.catalogue.serving(strategy), beaten_by(seen.policy)
+    _, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
+    automatic = serving.phase in ("personalise", "ship") and blueprint.lifecycle.switch == "auto"
+    if seen.policy is None or not arm or not automatic:
+        return None
+    gain, why = seen.policy.gains[arm], why_stop(seen.policy, arm)
+    withdraw(workspace, serving, who="gate", why=why)
+    verdict = msgspec.structs.replace(
+        refuse(why, arm=arm, n=gain.n), rows=seen.rows, gain=gain.mean, low=gain.low, high=gain.high, always_valid=True
+    )
+    workspace.catalogue.add_verdict(strategy, serving.version, verdict, at=workspace.clock())
+    return verdict
 
 
 def ship_spool(workspace: Workspace) -> Shipped:

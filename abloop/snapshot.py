@@ -21,7 +21,7 @@ from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
 from abloop.models.labels import LabelModel
-from abloop.policy.choose import best_arm
+from abloop.policy.choose import best_arm, hurdles
 from abloop.records import FeatureValue
 from abloop.store.catalogue import Serving
 from abloop.store.served import Served, read_served
@@ -105,6 +105,7 @@ class Snapshot:
         self.names = tuple(arm.name for arm in arms)
         self.values = blueprint.values()
         self.costs = tuple(arm.cost for arm in arms)
+        self.hurdles = self.costs if serving.phase == "ship" else hurdles(self.costs, trial.margin)
         self.default = self.values[0] if blueprint.default is None else blueprint.default
         self.explore = trial.explore
         self.keys = tuple(group.key for group in blueprint.groups)
@@ -118,7 +119,9 @@ class Snapshot:
         condition = compile_target(blueprint)
         self.target = Target(condition, self.graph.names) if condition else None
         self.sticky = trial.sticky
-        plain = Experiment(salt=trial.salt, hash=trial.hash, sticky=trial.sticky, explore=trial.explore)
+        plain = Experiment(
+            salt=trial.salt, hash=trial.hash, sticky=trial.sticky, explore=trial.explore, margin=trial.margin
+        )
         self.screened = trial != plain or serving.phase == "paused"
         self._take(artefact)
 
@@ -161,7 +164,7 @@ class Snapshot:
     def choose(self, values: Sequence[FeatureValue], predictions: tuple[float, ...]) -> Any:
         """Return what the policy says; None where it is undefined."""
         if self._simple:
-            return best_arm(predictions[: len(self.costs)] if self.labels else predictions, self.costs)
+            return best_arm(predictions[: len(self.costs)] if self.labels else predictions, self.hurdles)
         return self.policy.row(values, predictions)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -217,3 +218,78 @@ def test_models_are_fitted_again_when_enough_is_fresh(tmp_path: Path) -> None:
     assert compared[2] is not None
     assert compared[2].policy.n > compared[1].policy.n > 150
     loop.close()
+
+
+def test_what_hurts_is_stopped(tmp_path: Path) -> None:
+    """Where units turn round after the switch, the next turns withdraw what is served, say why, and do not go back."""
+    clock, rng = ManualClock(), np.random.default_rng(0)
+    loop = open_loop(tmp_path, clock)
+    loop.register(two_arms(experiment={"explore": 0.5}, model={"repeats": 1, "learners": ["t"]}))
+    send_traffic(loop, "checkout", 1_500, rng, effect=0.25)
+    clock.advance(TTL + 1)
+    assert offline.cycle(loop, "checkout").serving.phase == "personalise"
+    loop.refresh()
+    send_traffic(loop, "checkout", 1_500, rng, effect=-0.25, prefix="v")
+    clock.advance(TTL + 1)
+    turn = offline.cycle(loop, "checkout")
+    assert turn.serving.phase == "randomise"
+    assert turn.verdict.verdict == "not enough evidence"
+    assert turn.verdict.reason.startswith("Stopped: what was served is worse than ")
+    assert turn.verdict.high < 0
+    assert offline.cycle(loop, "checkout").serving.phase == "randomise"
+    assert loop.catalogue.verdicts("checkout")[0][2] == turn.verdict
+    loop.close()
+
+
+def test_a_person_s_switch_is_not_taken_back(tmp_path: Path) -> None:
+    """Where the blueprint leaves switching to a person, what hurts is said in the readout and goes on."""
+    clock, rng = ManualClock(), np.random.default_rng(0)
+    loop = open_loop(tmp_path, clock)
+    loop.register(
+        two_arms(
+            experiment={"explore": 0.5},
+            model={"repeats": 1, "learners": ["t"]},
+            lifecycle={"ttl": TTL, "switch": "manual"},
+        )
+    )
+    send_traffic(loop, "checkout", 1_500, rng, effect=0.25)
+    clock.advance(TTL + 1)
+    offline.cycle(loop, "checkout")
+    offline.switch(loop, "checkout", offline.gate(loop, "checkout"), who="ann")
+    loop.refresh()
+    send_traffic(loop, "checkout", 1_500, rng, effect=-0.25, prefix="v")
+    clock.advance(TTL + 1)
+    turn = offline.cycle(loop, "checkout")
+    assert turn.serving.phase == "personalise"
+    assert turn.readout.policy is not None
+    assert min(gain.high for gain in turn.readout.policy.gains.values()) < 0
+    loop.close()
+
+
+def test_a_margin_keeps_units_with_control(tmp_path: Path) -> None:
+    """A unit leaves control only where more than the margin is predicted, for the gate and in service."""
+    shares = {}
+    for margin in (0.0, 0.35):
+        clock, rng = ManualClock(), np.random.default_rng(0)
+        (tmp_path / str(margin)).mkdir()
+        loop = open_loop(tmp_path / str(margin), clock)
+        loop.register(two_arms(experiment={"explore": 0.01, "margin": margin}, model={"repeats": 1, "learners": ["t"]}))
+        send_traffic(loop, "checkout", 3_000, rng, effect=0.2)
+        clock.advance(TTL + 1)
+        offline.ship_spool(loop)
+        offline.join_rows(loop, "checkout")
+        judged = offline.gate(loop, "checkout")
+        release = judged.candidate
+        assert release is not None
+        offline.switch(
+            loop,
+            "checkout",
+            offline.Judged(msgspec.structs.replace(judged.verdict, verdict="personalise"), release, release),
+        )
+        loop.refresh()
+        strategy = loop.strategy("checkout")
+        arms = [strategy.get_decision(f"w{i}", {"user_id": f"w{i}", "x": float(rng.normal())}) for i in range(1_000)]
+        shares[margin] = (arms.count("green") / 1_000, judged.verdict.gain)
+        loop.close()
+    assert shares[0.0][0] > shares[0.35][0] + 0.1
+    assert shares[0.0][1] > shares[0.35][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from abloop import validate
@@ -35,6 +36,10 @@ def check_experiment(blueprint: Blueprint) -> None:
         raise BlueprintError(message, place="experiment.hash")
     if trial.sticky and not blueprint.is_choice:
         raise BlueprintError("experiment.sticky: the space has no arms to keep; remove it", place="experiment.sticky")
+    validate.in_range("experiment.margin", trial.margin, 0, math.inf, open_high=True)
+    if trial.margin and (not blueprint.is_choice or blueprint.policy.formula):
+        message = "experiment.margin goes with the choice of the best arm; remove it, or write it into policy.formula"
+        raise BlueprintError(message, place="experiment.margin")
     compile_target(blueprint)
 
 

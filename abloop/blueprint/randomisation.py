@@ -77,6 +77,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         force: Unit to arm, for those who test.
         sticky: Whether a unit keeps the arm that it was given first, whatever weights and traffic become.
         explore: Share of units that stay randomised once the strategy personalises, in [0.01, 1].
+        margin: Value, from 0, by which an arm must be predicted to be better than control, net of its cost, before a
+            unit gets it; of strategies without a policy of their own.
     """
 
     salt: str = ""
@@ -90,3 +92,4 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     force: dict[str, str] = {}
     sticky: bool = False
     explore: float = 0.1
+    margin: float = 0.0

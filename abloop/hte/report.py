@@ -18,7 +18,7 @@ from abloop.learners.base import Frame
 from abloop.learners.candidates import CONSTANT, fit_candidates
 from abloop.learners.plugged import distil
 from abloop.learners.regress import Design, Trees
-from abloop.policy.choose import best_arms
+from abloop.policy.choose import best_arms, hurdles
 from abloop.readout import SRM_ALARM, readout
 from abloop.stats.compare import Estimate
 from abloop.stats.segments import Heterogeneity
@@ -103,7 +103,8 @@ def explain(table: TrainingTable, evidence: Evidence, verdict: Verdict) -> Effec
     learner = verdict.closest if verdict.learner == CONSTANT else verdict.learner
     (effects,) = fit_candidates([learner], sample, table.blueprint.model.seed).effects
     predicted = effects.effect(sample.features)
-    chosen = np.bincount(best_arms(predicted, table.costs), minlength=sample.arms) / len(predicted)
+    needed = hurdles(table.costs.tolist(), table.blueprint.experiment.margin)
+    chosen = np.bincount(best_arms(predicted, needed), minlength=sample.arms) / len(predicted)
     tree, segments = grow(inputs, evidence, names, best), segment_effects(sample, table.encoder.columns, evidence)
     gain, importance = tree_gain(inputs, evidence, best), _importance(table, predicted, evidence)
     shares = dict(zip(evidence.names, chosen.tolist(), strict=True))

@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def hurdles(costs: Sequence[float], margin: float) -> tuple[float, ...]:
+    """Return what each arm's predicted effect has to exceed: its cost, and for all but control a margin.
+
+    Args:
+        costs: Cost of each arm, control first, in value, shape (k,).
+        margin: By how much control must be beaten, from 0.
+
+    Example:
+        >>> best_arm((0.0, 0.2, 0.1), hurdles((0.0, 0.15, 0.0), 0.1))
+        0
+    """
+    return tuple(float(cost) + margin * (arm > 0) for arm, cost in enumerate(costs))
+
+
 def best_arm(effects: Sequence[float], costs: Sequence[float]) -> int:
     """Return the arm whose predicted effect net of its cost is greatest; the first of equals.
 

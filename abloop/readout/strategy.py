@@ -13,8 +13,10 @@ from abloop.readout.read import Rows, read_metrics
 from abloop.readout.recommend import gaps, recommend
 from abloop.readout.results import ArmResult, MetricResult, PolicyResult, Readout, Recommendation
 from abloop.records import Phase
-from abloop.stats.compare import difference, estimate
+from abloop.stats.compare import Estimate, difference, estimate
+from abloop.stats.contrast import Arm, contrast_of
 from abloop.stats.moments import Moments
+from abloop.stats.sequential import always_valid
 from abloop.stats.srm import srm_always_valid, srm_weighted
 
 if TYPE_CHECKING:
@@ -218,8 +220,17 @@ def _compare_policy(
         phase,
         estimate(policy),
         {name: estimate(arm) for name, arm in arms.items()},
-        {name: difference(policy, arm) for name, arm in arms.items()},
+        {name: _gain(policy, arm, 1.0 - 0.1 / max(2, len(names))) for name, arm in arms.items()},
     )
+
+
+def _gain(policy: Moments, arm: Moments, confidence: float) -> Estimate:
+    """Return policy minus arm, with an interval that holds at every look."""
+    both = contrast_of(*(Arm(each.units, each.mean, each.variance_of_mean) for each in (policy, arm)))
+    if both.reason or both.variance <= 0.0:
+        return difference(policy, arm)
+    found = always_valid(both, confidence)
+    return Estimate(both.n, both.difference, found.low, found.high)
 
 
 def _notes(

@@ -18,7 +18,7 @@ from abloop.learners.nuisance import split_folds
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.models.labels import LabelSpec
-from abloop.policy.choose import best_arms
+from abloop.policy.choose import best_arms, hurdles
 from abloop.train.labels import fit_labels
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
@@ -159,7 +159,8 @@ class _PolicyValue:
     def of(self, net: Frame, effects: Frame) -> Frame:
         """Return each row's score of what the policy chooses given predicted effects, shape (n,)."""
         if self._policy is None:
-            return net[np.arange(len(net)), best_arms(effects, self._table.costs)]
+            needed = hurdles(self._table.costs.tolist(), self._table.blueprint.experiment.margin)
+            return net[np.arange(len(net)), best_arms(effects, needed)]
         predictions = {"effect": effects, **self._labels}
         shares = self._policy.frame(self._table.features, predictions, len(net), {"sd": self._sd})
         scores: Frame = (shares * net).sum(axis=1)
