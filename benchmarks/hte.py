@@ -4,13 +4,18 @@ All contestants fit the same base learner with the same parameters on the same r
 shares, and predict the effect on every row. `bare` is the LightGBM calls that the three learners need when T and X
 share their outcome models: with its predictions, without any bookkeeping. The second part decides for one unit, three
 arms and 100 features: from the artefact, by `Booster.predict` on the same trees, and by econml's `effect` of one row.
+Peak memory is that of a process of its own, `python -m benchmarks.hte NAME ROWS`, above what it took with its imports and its rows.
 """
 
 from __future__ import annotations
 
+import json
 import platform
+import subprocess
+import sys
 import warnings
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import lightgbm as lgb
@@ -29,6 +34,7 @@ from abloop.policy.choose import best_arm
 from benchmarks.timing import Contestant, interleave, ratio
 
 COLUMNS: Final = 20
+PEAK: Final = 1.0  # of econml's memory
 TARGET: Final = {
     "learners_to_econml": 0.7,
     "learners_to_causalml": 0.7,
@@ -155,6 +161,30 @@ def decisions(rows: int) -> Decisions:
     )
 
 
+def peak_mb(name: str, rows: int) -> float:
+    """Return the memory, in MB, that a contestant's process takes at most above its imports and its rows."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.hte", name, str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return float(json.loads(done.stdout)["peak_mb"])
+
+
+def _most() -> float:
+    """Return the most memory that this process took since it was last asked to forget, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def main(name: str, rows: int) -> None:
+    """Print the peak of one contestant."""
+    contestant = {"learners": ours, "bare": bare, "econml": econml, "causalml": causalml}[name]
+    contestant(trial(2_000, COLUMNS, 2, 0))  # imports
+    sample = trial(rows, COLUMNS, 2, 0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before = _most()
+    contestant(sample)
+    sys.stdout.write(json.dumps({"peak_mb": _most() - before}))
+
+
 def measure(quick: bool = False) -> dict[str, Any]:
     """Return the ratios of this machine.
 
@@ -185,12 +215,20 @@ def measure(quick: bool = False) -> dict[str, Any]:
         seconds = interleave(contestants, lambda _: todo, 3 if quick else 15)
         seconds["econml"] = [took * len(todo) / 5 for took in seconds["econml"]]
         ratios |= {f"decision_to_{name}": ratio(seconds, "decision", name) for name in ("booster", "econml")}
+        peaks = {name: round(peak_mb(name, rows), 1) for name in ("learners", "econml", "causalml", "bare")}
     named = ("lightgbm", "econml", "causalml", "scikit-learn")
     return {
         "ratios": {name: found.plain() for name, found in ratios.items()},
         "target": TARGET,
+        "peak_mb": peaks,
+        "peak_to_econml": round(peaks["learners"] / max(peaks["econml"], 1e-9), 3),
+        "peak_target": PEAK,
         "rows": rows,
         "columns": COLUMNS,
         "python": platform.python_version(),
         "versions": {"abloop": abloop.__version__, **{name: version(name) for name in named}},
     }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -13,6 +13,7 @@ def test_says_what_it_compares() -> None:
     assert set(result["target"]) == set(result["ratios"])
     for ratio in result["ratios"].values():
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+    assert set(result["peak_mb"]) == {"learners", "econml", "causalml", "bare"}
 
 
 def test_bare_is_what_the_learners_compute() -> None:

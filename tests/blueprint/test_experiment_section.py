@@ -42,6 +42,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {
     "layer-beyond": (HEAD + "experiment: {layer: {name: l, low: 1}}\n", "5:31", ["[0, 1)"]),
     "layer-key": (HEAD + "experiment: {layer: {name: l, slot: 1}}\n", "5:31", ["'slot'", "'low'"]),
     "holdout-share": (HEAD + "experiment: {holdouts: [{name: h, share: 0.6}]}\n", "5:35", ["0.6", "(0, 0.5]"]),
+    "margin-below-zero": (HEAD + "experiment: {margin: -1}\n", "5:14", ["-1", "[0, inf)"]),
     "holdout-twice": (
         HEAD + "experiment: {holdouts: [{name: h, share: 0.1}, {name: h, share: 0.1}]}\n",
         "5:14",
@@ -52,6 +53,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {
     "hash-unknown": (HEAD + "experiment: {hash: md5}\n", "5:14", ["md5"]),
     "hash-of-number": (NUMBER + "experiment: {hash: growthbook-2}\n", "5:14", ["no arms", "remove it"]),
     "sticky-of-number": (NUMBER + "experiment: {sticky: true}\n", "5:14", ["no arms", "remove it"]),
+    "margin-of-number": (NUMBER + "experiment: {margin: 1}\n", "5:14", ["choice of the best arm", "remove it"]),
     "target-unknown": (
         HEAD + "experiment: {target: y > 1}\n",
         "5:14",
