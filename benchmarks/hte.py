@@ -4,7 +4,8 @@ All contestants fit the same base learner with the same parameters on the same r
 shares, and predict the effect on every row. `bare` is the LightGBM calls that the three learners need when T and X
 share their outcome models: with its predictions, without any bookkeeping. The second part decides for one unit, three
 arms and 100 features: from the artefact, by `Booster.predict` on the same trees, and by econml's `effect` of one row.
-Peak memory is that of a process of its own, `python -m benchmarks.hte NAME ROWS`, above what it took with its imports and its rows.
+Peak memory is that of a process of its own, `python -m benchmarks.hte NAME ROWS`, above what it took with its imports
+and its rows.
 """
 
 from __future__ import annotations
