@@ -41,9 +41,8 @@ def tell(
                 said.append(f"The predicted effect of {arm!r} moves most with {', '.join(named)}.")
     for arm, found in rank.items():
         if found.low > 0:
-            said.append(
-                f"Those who are ranked first gain more from {arm!r} than the average {interval(found, sign=True)}."
-            )
+            more = f"{found.mean:+.4g} {interval(found, sign=True)}"
+            said.append(f"Those who are ranked first gain more from {arm!r} than the average: {more}.")
     differing = differ(segments)
     for feature, arm in differing[:MOST_NAMED]:
         effects = sorted(segments[feature][arm].segments.items(), key=lambda item: item[1].mean)
@@ -105,9 +104,10 @@ def report_text(report: EffectReport) -> str:
         )
     for arm, effects in report.fifths.items():
         shown = [
-            [f"fifth {at}", f"{each.n:,}", number(each.mean), interval(each)] for at, each in enumerate(effects, 1)
+            [f"fifth {at}{' (highest)' if at == 1 else ''}", f"{each.n:,}", number(each.mean), interval(each)]
+            for at, each in enumerate(effects, 1)
         ]
-        parts.append(table([f"effect of {arm} by its prediction", "units", "measured", "95 % interval"], shown))
+        parts.append(table([f"effect of {arm}, by what was predicted", "units", "measured", "95 % interval"], shown))
     for arm, features in report.importance.items():
         shown = [[name, f"{share:.0%}"] for name, share in features.items() if share >= 0.005]
         if shown:
