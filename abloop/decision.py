@@ -35,6 +35,7 @@ def decide(
     fetched: Fetched = NOTHING,
     force: str = "",
     drawn: Drawn | None = None,
+    before: int | None = None,
 ) -> Decision:
     """Return the decision for a context.
 
@@ -47,6 +48,7 @@ def decide(
         fetched: What the feature groups gave.
         force: Name of the arm that this call asks for; no such arm is no force.
         drawn: Arm that was drawn elsewhere or before, and the shares it was drawn by.
+        before: Arm that the policy gave the unit before, where it is to be kept.
 
     Raises:
         DataError: The context has no usable unit, or the decision id is not text.
@@ -62,7 +64,7 @@ def decide(
         features = read_from(snapshot.features, snapshot.sources, (context, *fetched.rows))
     else:
         features = snapshot.read(context)
-    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn)
+    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn, before)
     return Decision(
         decision_id,
         snapshot.strategy,
@@ -123,6 +125,7 @@ def settle(
     now: float,
     force: str = "",
     drawn: Drawn | None = None,
+    before: int | None = None,
 ) -> Settled:
     """Return predictions, phase, arm, propensity and decision of a unit with these features."""
     assignment = snapshot.assignment
@@ -139,7 +142,7 @@ def settle(
             return (), "randomise", arm, shares[arm], snapshot.values[arm]
         arm = assignment.arm(unit)
         return (), "randomise", arm, snapshot.weights[arm], snapshot.values[arm]
-    return personalise(snapshot, unit, features, drawn)
+    return personalise(snapshot, unit, features, drawn, before)
 
 
 def screen(
@@ -169,7 +172,9 @@ def screen(
     return None
 
 
-def personalise(snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...], drawn: Drawn | None) -> Settled:
+def personalise(
+    snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...], drawn: Drawn | None, before: int | None = None
+) -> Settled:
     """Return what the release and the policy give a unit; the explore share gets what was drawn."""
     assignment, explore = snapshot.assignment, snapshot.explore
     values = snapshot.all_features(features)
@@ -188,6 +193,8 @@ def personalise(snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...
         propensity = explore * shares[arm] + (1.0 - explore) * said[arm]
     else:
         chosen = said or 0  # control where the formula is undefined
+        if before is not None and snapshot.calm:
+            chosen = snapshot.calmed(chosen, predictions, before)
         if not explores:
             arm = chosen
         propensity = mixed_propensity(shares, explore, chosen, arm)
@@ -206,6 +213,23 @@ def keeps(snapshot: Snapshot, store: StickyStore, context: Mapping[str, Any]) ->
         return arm, snapshot.weights
     arm, propensity = snapshot.names.index(found[0]), found[1]
     return arm, tuple(propensity if index == arm else share for index, share in enumerate(snapshot.weights))
+
+
+def had(snapshot: Snapshot, store: StickyStore, context: Mapping[str, Any]) -> int | None:
+    """Return the arm that the policy gave the unit of a context before; None where it has none that is left."""
+    found = store.get(
+        snapshot.strategy, unit_text(context.get(snapshot.unit_key), snapshot.strategy, snapshot.unit_key)
+    )
+    return snapshot.names.index(found[0]) if found is not None and found[0] in snapshot.names else None
+
+
+def remember(snapshot: Snapshot, store: StickyStore, decision: Decision, drawn: Drawn | None) -> None:
+    """Keep the arm of a decision where the blueprint wants units to keep the arm that was drawn, or the policy's."""
+    if snapshot.sticky and decision.phase in ("randomise", "explore"):
+        arm, shares = snapshot.names.index(decision.arm), drawn[1] if drawn else snapshot.weights
+        store.put(decision.strategy, decision.unit, decision.arm, shares[arm])
+    elif snapshot.calm and decision.phase == "personalise":
+        store.put(decision.strategy, decision.unit, decision.arm, decision.propensity)
 
 
 def unit_text(unit: object, strategy: str, key: str) -> str:

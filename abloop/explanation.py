@@ -97,7 +97,8 @@ def explain(loop: Workspace, decision_id: str, strategy: str = "") -> Explanatio
     serving = Serving(record.strategy, record.version, record.phase, record.release)
     snapshot = load_snapshot(loop, msgspec.structs.replace(serving, phase=_served_phase(loop, record)))
     force = record.arm if record.phase == "forced" else ""
-    again = settle(snapshot, record.unit, record.features, record.time, force, _drawn(snapshot, record))
+    kept = snapshot.names.index(record.arm) if record.phase == "personalise" and snapshot.calm else None
+    again = settle(snapshot, record.unit, record.features, record.time, force, _drawn(snapshot, record), kept)
     values = snapshot.all_features(record.features)
     predictions = dict(zip(snapshot.blueprint.outputs(), record.predictions, strict=False))
     asked = snapshot.serves and record.phase in ("personalise", "explore")

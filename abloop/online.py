@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.conceal import conceal
-from abloop.decision import Drawn, arrange, decide, keeps, placed, randomise, unit_text
+from abloop.decision import Drawn, arrange, decide, had, keeps, placed, randomise, remember, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.ids import new_key
@@ -175,19 +175,19 @@ class Strategy:
             self._complain(DataError(unknown("arm in force:", force, snapshot.names)))
             force = ""
         now = self._clock()
-        if snapshot.feed is None and not snapshot.sticky:
+        if snapshot.feed is None and not snapshot.sticky and not snapshot.calm:
             decision = decide(snapshot, decision_id, context, now, started, NOTHING, force, drawn)
             self._append(encode(decision))
             return decision
         fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
         kept = keeps(snapshot, self._sticky, context) if snapshot.sticky and drawn is None else None
-        decision = decide(snapshot, decision_id, context, now, started, fetched, force, drawn or kept)
+        before = had(snapshot, self._sticky, context) if snapshot.calm else None
+        decision = decide(snapshot, decision_id, context, now, started, fetched, force, drawn or kept, before)
         self._append(encode(decision))
         if snapshot.feed is not None:
             snapshot.feed.decided(decision_id, fetched.entities)
-        if snapshot.sticky and kept is None and decision.phase in ("randomise", "explore"):
-            arm, shares = snapshot.names.index(decision.arm), drawn[1] if drawn else snapshot.weights
-            self._sticky.put(decision.strategy, decision.unit, decision.arm, shares[arm])
+        if kept is None:
+            remember(snapshot, self._sticky, decision, drawn)
         return decision
 
     def get_ranking(self, decision_id: str, contexts: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -119,8 +119,14 @@ class Snapshot:
         condition = compile_target(blueprint)
         self.target = Target(condition, self.graph.names) if condition else None
         self.sticky = trial.sticky
+        self.calm = trial.calm if artefact is not None and serving.phase == "personalise" else 0.0
         plain = Experiment(
-            salt=trial.salt, hash=trial.hash, sticky=trial.sticky, explore=trial.explore, margin=trial.margin
+            salt=trial.salt,
+            hash=trial.hash,
+            sticky=trial.sticky,
+            explore=trial.explore,
+            margin=trial.margin,
+            calm=trial.calm,
         )
         self.screened = trial != plain or serving.phase == "paused"
         self._take(artefact)
@@ -166,6 +172,11 @@ class Snapshot:
         if self._simple:
             return best_arm(predictions[: len(self.costs)] if self.labels else predictions, self.hurdles)
         return self.policy.row(values, predictions)
+
+    def calmed(self, chosen: int, predictions: Sequence[float], before: int) -> int:
+        """Return the arm that a unit had before, unless the one that is best now is better by more than `calm`."""
+        gained = predictions[chosen] - self.hurdles[chosen] - predictions[before] + self.hurdles[before]
+        return chosen if gained > self.calm else before
 
 
 def load_snapshot(workspace: Workspace, serving: Serving) -> Snapshot:

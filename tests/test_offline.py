@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
+import abloop
 from abloop import offline
 from abloop.errors import UnknownNameError
+from abloop.loop import Loop
 from abloop.readout import readout
 from abloop.testing import ManualClock
 from tests.loops import TTL, open_loop, send_traffic, two_arms
@@ -293,3 +295,38 @@ def test_a_margin_keeps_units_with_control(tmp_path: Path) -> None:
         loop.close()
     assert shares[0.0][0] > shares[0.35][0] + 0.1
     assert shares[0.0][1] > shares[0.35][1]
+
+
+def test_calm_keeps_a_unit_s_arm_while_its_features_wander(tmp_path: Path) -> None:
+    """With calm, a unit leaves the arm that the policy gave it only for a clearly better one, also after a restart."""
+    flips = {}
+    for calm in (0.0, 0.3, 10.0):
+        clock, rng = ManualClock(), np.random.default_rng(0)
+        directory = tmp_path / str(calm)
+        directory.mkdir()
+        loop = open_loop(directory, clock)
+        loop.register(
+            two_arms(experiment={"explore": 0.1, "calm": calm}, model={"repeats": 1, "learners": ["t_linear"]})
+        )
+        send_traffic(loop, "checkout", 3_000, rng, effect=0.3)
+        clock.advance(TTL + 1)
+        assert offline.cycle(loop, "checkout").serving.phase == "personalise"
+        loop.refresh()
+        arms = np.asarray([_visits(loop, float(x), visit) for visit, x in enumerate((0.3, -0.3, -3.0))])
+        shown = [abloop.explain(loop, f"v1-{unit}") for unit in range(40)]
+        assert all(each.repeated for each in shown)
+        loop.close()
+        loop = open_loop(directory, clock)
+        again = np.asarray(_visits(loop, 0.3, 3))
+        loop.close()
+        flips[calm] = [(arms[0] != arms[1]).mean(), (arms[1] != arms[2]).mean(), (arms[2] != again).mean()]
+    assert flips[0.0][0] > 0.8
+    assert flips[0.3][0] == 0.0
+    assert flips[0.3][1] > 0.8
+    assert flips[10.0] == [0.0, 0.0, 0.0]
+
+
+def _visits(loop: Loop, x: float, visit: int) -> list[str]:
+    """Return the arms of 200 units that come with a feature."""
+    strategy = loop.strategy("checkout")
+    return [strategy.get_decision(f"v{visit}-{unit}", {"user_id": f"c{unit}", "x": x}) for unit in range(200)]

@@ -36,10 +36,14 @@ def check_experiment(blueprint: Blueprint) -> None:
         raise BlueprintError(message, place="experiment.hash")
     if trial.sticky and not blueprint.is_choice:
         raise BlueprintError("experiment.sticky: the space has no arms to keep; remove it", place="experiment.sticky")
-    validate.in_range("experiment.margin", trial.margin, 0, math.inf, open_high=True)
-    if trial.margin and (not blueprint.is_choice or blueprint.policy.formula):
-        message = "experiment.margin goes with the choice of the best arm; remove it, or write it into policy.formula"
-        raise BlueprintError(message, place="experiment.margin")
+    for name, value in (("margin", trial.margin), ("calm", trial.calm)):
+        validate.in_range(f"experiment.{name}", value, 0, math.inf, open_high=True)
+        if value and (not blueprint.is_choice or blueprint.policy.formula):
+            message = f"experiment.{name} goes with the choice of the best arm; remove it, or use policy.formula alone"
+            raise BlueprintError(message, place=f"experiment.{name}")
+    if trial.calm and trial.sticky:
+        message = "experiment.calm keeps the policy's arms, experiment.sticky those that were drawn; remove one"
+        raise BlueprintError(message, place="experiment.calm")
     compile_target(blueprint)
 
 

@@ -79,6 +79,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         explore: Share of units that stay randomised once the strategy personalises, in [0.01, 1].
         margin: Value, from 0, by which an arm must be predicted to be better than control, net of its cost, before a
             unit gets it; of strategies without a policy of their own.
+        calm: Value, from 0, by which another arm must be predicted to be better, net of costs, than the one that the
+            policy gave a unit before, so that nobody's arm flickers while features wander; 0 forgets it. Of
+            strategies without a policy of their own, and not with `sticky`.
     """
 
     salt: str = ""
@@ -93,3 +96,4 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sticky: bool = False
     explore: float = 0.1
     margin: float = 0.0
+    calm: float = 0.0

@@ -22,6 +22,7 @@ from abloop.features.graph import Graph
 from abloop.train.table import TrainingTable
 
 ALARM = 1e-6  # over all features, arms and levels together: once in a million sound trials
+ROUNDING = 1e-9  # of bounded numbers
 MOST_LEVELS = 20  # of a categorical feature, its most frequent ones
 
 
@@ -57,7 +58,8 @@ def arm_dependence(values: Frame, arm: Index, propensity: Frame, groups: Index, 
         treatment: The arm to compare.
 
     Returns:
-        Two-sided p-value, from Student's t with the units of the smaller arm; 1 where nothing varies.
+        Two-sided p-value, from Student's t with the units of the smaller arm; 1 where nothing varies, 0 where only the
+        arms do.
     """
     influence, gap, units = np.zeros(len(values)), 0.0, math.inf
     for index, sign in ((treatment, 1.0), (0, -1.0)):
@@ -72,8 +74,10 @@ def arm_dependence(values: Frame, arm: Index, propensity: Frame, groups: Index, 
         units = min(units, len(np.unique(groups[rows])))
     sums = np.bincount(groups, influence)
     error = math.sqrt(float(sums @ sums))
-    if units < 2 or error == 0.0:
+    if units < 2:
         return 1.0
+    if error <= ROUNDING:  # within each arm nothing varies: either all rows are alike, or the arm says it all
+        return 1.0 if abs(gap) <= ROUNDING else 0.0
     return float(2.0 * student.sf(abs(gap) / error, units - 1))
 
 

@@ -54,6 +54,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {
     "hash-of-number": (NUMBER + "experiment: {hash: growthbook-2}\n", "5:14", ["no arms", "remove it"]),
     "sticky-of-number": (NUMBER + "experiment: {sticky: true}\n", "5:14", ["no arms", "remove it"]),
     "margin-of-number": (NUMBER + "experiment: {margin: 1}\n", "5:14", ["choice of the best arm", "remove it"]),
+    "calm-and-sticky": (HEAD + "experiment: {calm: 1, sticky: true}\n", "5:14", ["sticky", "remove one"]),
     "target-unknown": (
         HEAD + "experiment: {target: y > 1}\n",
         "5:14",

@@ -201,7 +201,7 @@ def position_shares(alpha: np.ndarray, beta: np.ndarray, points: int = 500) -> n
 @pytest.mark.trial
 def test_open_bandit_is_the_published_value(shared_data: Path) -> None:
     """From 10,000 random impressions, the inverse-propensity value of the production policy is .00457 +- 1e-5."""
-    (text,) = ask("obp", HERE / "prior_of_obp.py", [{}])
+    (text,) = ask("obp", HERE / "ask_obp.py", [{}])
     prior = yaml.safe_load(text)["all"]
     shares = position_shares(np.asarray(prior["alpha"], float), np.asarray(prior["beta"], float))
     assert shares.sum(axis=0) == pytest.approx([1.0, 1.0, 1.0], abs=1e-5)

@@ -97,3 +97,14 @@ def test_equal_shares_are_a_test_of_two_means() -> None:
     assert arm_dependence(same, drawn, np.full(4_000, 0.5), units, 1) > arm_dependence(
         same, drawn, np.full(4_000, 0.5), np.arange(4_000), 1
     )
+
+
+@pytest.mark.parametrize("value", [0.1, 2 / 3, 0.5])
+def test_what_never_varies_depends_on_nothing(value: float) -> None:
+    """A feature that is the same on every row has p = 1, whatever rounding makes of its means; the arm itself has 0."""
+    rng = np.random.default_rng(0)
+    for rows in (997, 1_000, 3_001):
+        arm, propensity = rng.integers(0, 2, rows), rng.choice([0.1, 0.3, 0.7], rows)
+        units = np.arange(rows)
+        assert arm_dependence(np.full(rows, value), arm, propensity, units, 1) == 1.0
+        assert arm_dependence(arm * value, arm, propensity, units, 1) == 0.0
