@@ -120,15 +120,7 @@ class Snapshot:
         self.target = Target(condition, self.graph.names) if condition else None
         self.sticky = trial.sticky
         self.calm = trial.calm if artefact is not None and serving.phase == "personalise" else 0.0
-        plain = Experiment(
-            salt=trial.salt,
-            hash=trial.hash,
-            sticky=trial.sticky,
-            explore=trial.explore,
-            margin=trial.margin,
-            calm=trial.calm,
-        )
-        self.screened = trial != plain or serving.phase == "paused"
+        self.screened = _screens(trial) or serving.phase == "paused"
         self._take(artefact)
 
     def _take(self, artefact: Artefact | None) -> None:
@@ -208,6 +200,19 @@ def _assignment(blueprint: Blueprint, allocation: Allocation | None) -> Assignme
     names = [arm.name for arm in blueprint.ordered_arms()]
     owners = [(end, names.index(name)) for end, name in allocation] if allocation else None
     return Assignment(salt, weights, allocation=owners, **shares)
+
+
+def _screens(trial: Experiment) -> bool:
+    """Return whether an experiment leaves some units out."""
+    asks_nobody = Experiment(
+        salt=trial.salt,
+        hash=trial.hash,
+        sticky=trial.sticky,
+        explore=trial.explore,
+        margin=trial.margin,
+        calm=trial.calm,
+    )
+    return trial != asks_nobody
 
 
 def _screen(blueprint: Blueprint, assignment: Assignment, names: Sequence[str]) -> Screen:
