@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from abloop.errors import ArtefactError
+from abloop.models.forest import Forest
 from abloop.models.linear import Linear, LinearModel
-from abloop.models.trees import Ensemble, Tree, compile_sums
+from abloop.models.trees import Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,36 +88,27 @@ class EffectModel:
             reads = term.arm is not None
             if takes_arm.setdefault((term.linear, term.ensemble), reads) != reads:
                 raise ArtefactError(f"effect model reads {kind} {term.ensemble} both with and without an arm")
-        plain = bool(spec.ensembles) and not any(term.arm is not None or term.linear for term in spec.terms)
-        trees = [
-            Ensemble(each, spec.columns + takes_arm.get((False, i), False), compiled=not plain)
-            for i, each in enumerate(spec.ensembles)
-        ]
-        self._sums = compile_sums(spec.ensembles, spec.columns) if plain else None
+        trees = [term for term in spec.terms if not term.linear]
+        read = [(term.ensemble, None if term.arm is None else float(term.arm)) for term in trees]
+        self._forest = Forest(spec.ensembles, spec.columns, read)
+        self._mix = [_weights(term) for term in trees]
         lines = [
             LinearModel(each, spec.columns + takes_arm.get((True, i), False)) for i, each in enumerate(spec.linears)
         ]
-        self._parts = [
-            (
-                (lines if term.linear else trees)[term.ensemble],
-                [] if term.arm is None else [float(term.arm)],
-                [(arm, weight) for arm, weight in enumerate(term.weights) if weight],
-            )
+        self._lines = [
+            (lines[term.ensemble], [] if term.arm is None else [float(term.arm)], _weights(term))
             for term in spec.terms
+            if term.linear
         ]
-
-        self._mix = [(term.ensemble, weights) for term, (_, _, weights) in zip(spec.terms, self._parts, strict=True)]
 
     def row(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return each arm's effect for one row of features, shape (d,) to (k,)."""
         effects = list(self.spec.base)
-        if self._sums is not None:
-            sums = self._sums(*values)
-            for ensemble, weights in self._mix:
+        if self._mix:
+            for score, weights in zip(self._forest.row(values), self._mix, strict=True):
                 for arm, weight in weights:
-                    effects[arm] += weight * sums[ensemble]
-            return tuple(effects)
-        for part, armed, weights in self._parts:
+                    effects[arm] += weight * score
+        for part, armed, weights in self._lines:
             score = part.row([*values, *armed] if armed else values)
             for arm, weight in weights:
                 effects[arm] += weight * score
@@ -134,8 +126,17 @@ class EffectModel:
         import numpy as np
 
         effects = np.tile(np.asarray(self.spec.base), (len(values), 1))
-        for part, armed, weights in self._parts:
+        if self._mix:
+            for score, weights in zip(self._forest.frame(values).T, self._mix, strict=True):
+                for arm, weight in weights:
+                    effects[:, arm] += weight * score
+        for part, armed, weights in self._lines:
             score = part.frame(np.column_stack([values, np.full(len(values), armed[0])]) if armed else values)
             for arm, weight in weights:
                 effects[:, arm] += weight * score
         return effects
+
+
+def _weights(term: Term) -> list[tuple[int, float]]:
+    """Return how much of a term enters the effects of which arms."""
+    return [(arm, weight) for arm, weight in enumerate(term.weights) if weight]

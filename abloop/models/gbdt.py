@@ -9,7 +9,8 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from abloop.models.trees import Ensemble, Tree
+from abloop.models.forest import Ensemble
+from abloop.models.trees import Tree
 
 TREES = 100
 _MISSING = {"None": 0, "NaN": 2, "Zero": 4}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from abloop.errors import ArtefactError
+from abloop.models.forest import Forest
 from abloop.models.link import Link, linked, linked_one
-from abloop.models.trees import Ensemble, Tree
+from abloop.models.trees import Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,14 +55,12 @@ class LabelModel:
         if spec.arms < 0 or spec.columns < 0:
             raise ArtefactError(f"label model {spec.name!r} has {spec.arms} arms and {spec.columns} inputs")
         self.spec = spec
-        self._ensemble = Ensemble(spec.trees, spec.columns + bool(spec.arms))
+        read = [(0, float(arm)) for arm in range(spec.arms)] if spec.arms else [(0, None)]
+        self._forest = Forest([spec.trees], spec.columns, read)
 
     def row(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return the prediction of one row of inputs, or one for each arm."""
-        score = self._ensemble.row
-        if not self.spec.arms:
-            return (linked_one(score(values), self.spec.link),)
-        return tuple([linked_one(score([*values, float(arm)]), self.spec.link) for arm in range(self.spec.arms)])
+        return tuple([linked_one(score, self.spec.link) for score in self._forest.row(values)])
 
     def frame(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predictions of many rows, equal to `row` of each.
@@ -72,9 +71,5 @@ class LabelModel:
         Returns:
             Shape (n,), or (n, k) where it is predicted by arm.
         """
-        import numpy as np
-
-        if not self.spec.arms:
-            return linked(self._ensemble.frame(values), self.spec.link)
-        arms = [np.column_stack([values, np.full(len(values), float(arm))]) for arm in range(self.spec.arms)]
-        return np.stack([linked(self._ensemble.frame(inputs), self.spec.link) for inputs in arms], axis=1)
+        found = linked(self._forest.frame(values), self.spec.link)
+        return found if self.spec.arms else found[:, 0]

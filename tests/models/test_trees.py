@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abloop.errors import ArtefactError
-from abloop.models.gbdt import ensemble, flatten
-from abloop.models.trees import MOST_NESTED, Ensemble, Tree, compile_trees
+from abloop.models.forest import Ensemble, Forest
+from abloop.models.gbdt import flatten
+from abloop.models.machine import machine_code
+from abloop.models.spelled import MOST_NESTED, compile_trees
+from abloop.models.trees import Tree
 
 STUMP = Tree((0,), (0.5,), (-1,), (-2,), (2,), (1.0, 3.0))
 
@@ -53,11 +56,30 @@ def test_row_frame_and_library_agree_to_the_last_bit(kind: str, options: dict[st
     booster = lightgbm.train({"verbose": -1, "min_data_in_leaf": 3, "seed": 1, **options}, data, 15)
     new = np.concatenate([features(rng, 40, which) for which in ("plain", "missing", "zeros", "both")])
     new[0], new[1] = math.nan, 0.0
-    served = ensemble(booster)
+    spelled = Forest([flatten(booster)], 4, [(0, None)], native=False)
     for inputs in (x[:60], new):
         expected = bits(booster.predict(inputs))
-        assert bits(served.frame(inputs)) == expected
-        assert bits(served.row(row) for row in inputs.tolist()) == expected
+        for served in (Forest([flatten(booster)], 4, [(0, None)]), spelled):
+            assert bits(served.frame(inputs)[:, 0]) == expected
+            assert bits(served.row(row)[0] for row in inputs.tolist()) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.lists(st.none() | st.integers(0, 3), min_size=1, max_size=5))
+def test_machine_code_and_python_give_the_same_bits(seed: int, trees: int, arms: list[int | None]) -> None:
+    """Several ensembles read in one call, with arms and without, are each what they are alone, whoever reads them."""
+    assert machine_code() is not None
+    rng = np.random.default_rng(seed)
+    x = features(rng, 120, "missing")
+    options = {"verbose": -1, "min_data_in_leaf": 2, "num_leaves": int(rng.integers(2, 40))}
+    armed = np.column_stack([x, rng.integers(0, 4, 120)])
+    plain = flatten(lightgbm.train(options, lightgbm.Dataset(x, rng.normal(size=120)), trees))
+    by_arm = flatten(lightgbm.train(options, lightgbm.Dataset(armed, rng.normal(size=120)), trees))
+    reads = [(1, 0.0), *((0, None) if arm is None else (1, float(arm)) for arm in arms)]
+    native, python = (Forest([plain, by_arm], 4, reads, native=which) for which in (True, False))
+    assert bits(native.frame(x[:50]).ravel()) == bits(python.frame(x[:50]).ravel())
+    for row, expected in zip(x[:50].tolist(), python.frame(x[:50]), strict=True):
+        assert bits(native.row(row)) == bits(python.row(row)) == bits(expected)
 
 
 def test_json_keeps_every_bit() -> None:
