@@ -12,6 +12,7 @@ from abloop.evaluate.gate import Evidence, judge
 from abloop.evaluate.uplift import effect_deciles, rate
 from abloop.evaluate.verdict import Verdict, paced
 from abloop.hte.segments import segment_effects
+from abloop.hte.tradeoff import held_out_choices, metric_changes
 from abloop.hte.tree import Branch, grow, names_of, tree_gain
 from abloop.hte.words import tell
 from abloop.learners.base import Frame
@@ -40,6 +41,7 @@ class EffectReport(msgspec.Struct, frozen=True, kw_only=True):
         version: Blueprint version.
         verdict: What the gate would say now, of one planned look.
         shares: Arm to the share of units that the closest learner would give it, proven or not.
+        metrics: Metric to what that choice changes a decision, against the best arm for all: guardrails and costs too.
         segments: Feature to treatment to its measured effects by segment, net of costs, drawn towards their mean.
         importance: Treatment to feature to its share of what moves the predicted effect, falling.
         rank: Treatment to its rank-weighted effect: how much more those gain who are ranked first than everybody, with
@@ -54,6 +56,7 @@ class EffectReport(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     verdict: Verdict
     shares: dict[str, float]
+    metrics: dict[str, Estimate]
     segments: dict[str, dict[str, Heterogeneity]]
     importance: dict[str, dict[str, float]]
     rank: dict[str, Estimate]
@@ -108,12 +111,14 @@ def explain(table: TrainingTable, evidence: Evidence, verdict: Verdict) -> Effec
     tree, segments = grow(inputs, evidence, names, best), segment_effects(sample, table.encoder.columns, evidence)
     gain, importance = tree_gain(inputs, evidence, best), _importance(table, predicted, evidence)
     shares = dict(zip(evidence.names, chosen.tolist(), strict=True))
+    held_out = held_out_choices(evidence, learner, table.costs, np.asarray(needed))
     rank, fifths = _ranking(evidence, evidence.effects[evidence.learners.index(learner)])
     return EffectReport(
         strategy=table.blueprint.strategy,
         version=table.version,
         verdict=verdict,
         shares=shares,
+        metrics=metric_changes(table, held_out, best),
         segments=segments,
         importance=importance,
         rank=rank,

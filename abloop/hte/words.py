@@ -92,6 +92,12 @@ def report_text(report: EffectReport) -> str:
     parts = [head, paragraph(report.words)]
     rows = [[arm, f"{worth.n:,}", number(worth.mean), interval(worth)] for arm, worth in report.verdict.arms.items()]
     parts.append(table(["net value a decision", "units", "mean", "95 % interval"], rows))
+    if report.verdict.learner != CONSTANT:
+        changed = [
+            [name, f"{each.n:,}", number(each.mean), interval(each, sign=True)] for name, each in report.metrics.items()
+        ]
+        head = f"choosing by unit changes, against {report.verdict.arm} for all"
+        parts.append(table([head, "units", "a decision", "95 % interval"], changed))
     if report.tree.question:
         parts.append(
             "\n".join(

@@ -72,7 +72,7 @@ def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> 
     """Fit every label of a blueprint on some of the rows, given as a mask of shape (n,)."""
     seed, sample = table.blueprint.model.seed, table.sample
     return [
-        fit_label(label, inputs[rows], sample.arm[rows], table.labels[label.name][rows], sample.arms, seed)
+        fit_label(label, inputs[rows], sample.arm[rows], table.metrics[label.name][rows], sample.arms, seed)
         for label in table.blueprint.labels
     ]
 
@@ -99,7 +99,7 @@ def label_losses(
         for fitted in fit_labels(table, inputs, ~test):
             if fitted.name not in losses:
                 continue
-            values, predicted = table.labels[fitted.name], fitted.predict(inputs[test])
+            values, predicted = table.metrics[fitted.name], fitted.predict(inputs[test])
             ours, mean = losses[fitted.name]
             ours[test] = (values[test] - predicted) ** 2
             mean[test] = (values[test] - np.nanmean(values[~test])) ** 2

@@ -60,7 +60,7 @@ def cannot_predict(table: TrainingTable) -> str:
     if not len(table.sample.arm):
         return f"No complete rows for {strategy!r} yet: log decisions, and wait for their TTL to end."
     for name in policy.labels:
-        values = table.labels[name]
+        values = table.metrics[name]
         known = ~np.isnan(values)
         units = len(np.unique(table.groups[known]))
         if name in table.unobserved:

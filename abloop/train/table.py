@@ -39,7 +39,7 @@ class TrainingTable:
         unobserved: Goal metrics, and labels, that were never observed on any row.
         dropped: Rows left out because a goal is missing.
         features: All features, in the order of `Graph.names`, n rows each.
-        labels: Each label's values, NaN where missing, shape (n,).
+        metrics: Each metric's values, NaN where missing, shape (n,); labels are among them.
         firsts: The first row of each unit, where it could have had any arm, as a mask of shape (n,).
     """
 
@@ -53,7 +53,7 @@ class TrainingTable:
     unobserved: tuple[str, ...]
     dropped: int
     features: list[FrameColumn]
-    labels: dict[str, Frame]
+    metrics: dict[str, Frame]
     firsts: NDArray[np.bool_]
 
     @property
@@ -97,7 +97,7 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
     sourced = blueprint.sourced()
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])
     names = ["unit", "time", "arm", "propensity", "phase"]
-    names += [f"y.{name}" for name in wanted] + [f"x.{feature.name}" for feature in sourced]
+    names += [f"y.{metric.name}" for metric in blueprint.metrics] + [f"x.{feature.name}" for feature in sourced]
     table, before = parquet.read(files, names), sum(file.rows for file in listed)
     if before:
         table = _learnable(table, blueprint)
@@ -145,7 +145,7 @@ def _arrays(
         unobserved,
         dropped,
         features,
-        {label.name: _numbers(table, f"y.{label.name}", rows) for label in blueprint.labels},
+        {metric.name: _numbers(table, f"y.{metric.name}", rows) for metric in blueprint.metrics},
         _firsts(table, groups),
     )
 

@@ -90,7 +90,7 @@ def _table(x: np.ndarray, arm: np.ndarray, outcome: np.ndarray) -> TrainingTable
         unobserved=(),
         dropped=0,
         features=[],
-        labels={},
+        metrics={},
         firsts=np.ones(len(arm), dtype=bool),
     )
 
