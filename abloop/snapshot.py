@@ -20,7 +20,7 @@ from abloop.features.quick import quick_read
 from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
-from abloop.models.labels import LabelModel
+from abloop.models.labels import LabelSet
 from abloop.policy.choose import best_arm, hurdles
 from abloop.records import FeatureValue
 from abloop.store.catalogue import Serving
@@ -128,7 +128,7 @@ class Snapshot:
         blueprint, serving = self.blueprint, self.serving
         self.encoder = Encoder(artefact.columns) if artefact else None
         self.effects = EffectModel(artefact.effects) if artefact and artefact.effects else None
-        self.labels = tuple(LabelModel(spec) for spec in artefact.labels) if artefact else ()
+        self.labels = LabelSet(artefact.labels, artefact.network) if artefact and artefact.labels else None
         self.policy = Policy(blueprint, artefact.sd if artefact else ())
         self._simple = self.is_choice and (not blueprint.policy.formula or serving.phase == "ship")
         self._derives = len(self.graph.names) > len(self.graph.sourced)
@@ -155,9 +155,7 @@ class Snapshot:
             return ()
         inputs = self.encoder.row(values if self._slots is None else [values[slot] for slot in self._slots])
         predictions = self.effects.row(inputs) if self.effects is not None else ()
-        for label in self.labels:
-            predictions += label.row(inputs)
-        return predictions
+        return predictions if self.labels is None else predictions + self.labels.row(inputs)
 
     def choose(self, values: Sequence[FeatureValue], predictions: tuple[float, ...]) -> Any:
         """Return what the policy says; None where it is undefined."""

@@ -8,16 +8,15 @@ is enough; everything else has a default. Python objects, YAML and JSON are one 
 them, `to_json` writes the canonical text, and two blueprints are equal when their hashes are.
 """
 
+from abloop.blueprint.learning import Label, Model
 from abloop.blueprint.randomisation import Experiment, Holdout, Layer, Step
 from abloop.blueprint.reading import Measure, Reading
 from abloop.blueprint.spec import (
     Arm,
     Blueprint,
     Field,
-    Label,
     Lifecycle,
     Metric,
-    Model,
     Policy,
     Space,
     Weight,

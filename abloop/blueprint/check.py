@@ -5,7 +5,7 @@ from __future__ import annotations
 from abloop import validate
 from abloop.blueprint.check_experiment import check_experiment
 from abloop.blueprint.check_keeping import check_keeping, check_outcomes
-from abloop.blueprint.check_parts import check_features, check_labels, check_policy, check_space
+from abloop.blueprint.check_parts import check_features, check_labels, check_model, check_policy, check_space
 from abloop.blueprint.check_reading import check_reading
 from abloop.blueprint.spec import Arm, Blueprint, Metric
 from abloop.errors import BlueprintError, unknown
@@ -24,6 +24,7 @@ def check(blueprint: Blueprint) -> Blueprint:
     _check_numbers(blueprint)
     check_features(blueprint)
     check_labels(blueprint)
+    check_model(blueprint)
     check_policy(blueprint)
     check_experiment(blueprint)
     check_reading(blueprint, blueprint.readout)
@@ -89,12 +90,7 @@ def _check_numbers(blueprint: Blueprint) -> None:
         if metric.default is not None:
             validate.in_range(f"metrics[{index}].default", metric.default)
         check_outcomes(f"metrics[{index}]", metric, blueprint.lifecycle.ttl)
-    validate.in_range("model.folds", blueprint.model.folds, 2, 20)
-    validate.in_range("model.repeats", blueprint.model.repeats, 1, 50)
     validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400, open_low=True)
     validate.in_range("lifecycle.refit", blueprint.lifecycle.refit, 0, 10)
     check_keeping(blueprint)
     validate.in_range("lifecycle.alpha", blueprint.lifecycle.alpha, 0, 0.5, open_low=True, open_high=True)
-    if not blueprint.model.learners:
-        message = "model.learners is empty; allowed: one or more of 's', 't', 'x'"
-        raise BlueprintError(message, place="model.learners")

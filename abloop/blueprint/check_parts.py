@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abloop import validate
+from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
 from abloop.blueprint.policy import compile_formula
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
 from abloop.errors import BlueprintError, listed, unknown
 from abloop.features.graph import Graph
+
+MOST_CLASSES = 100
 
 
 def check_space(blueprint: Blueprint) -> None:
@@ -99,6 +102,53 @@ def check_labels(blueprint: Blueprint) -> None:
             raise _refuse(
                 f"labels[{index}].by_arm", f"needs arms, but space.type is {blueprint.space.type!r}", "remove it"
             )
+        _check_task(blueprint, label, f"labels[{index}]")
+
+
+def _check_task(blueprint: Blueprint, label: Label, path: str) -> None:
+    """Check what belongs to the task of a label."""
+    validate.in_range(f"{path}.quantile", label.quantile, 0, 1, open_low=True, open_high=True)
+    validate.in_range(f"{path}.classes", label.classes, 0, MOST_CLASSES)
+    if (label.task == "multiclass") != bool(label.classes):
+        raise _refuse(f"{path}.classes", f"is {label.classes}, but the task is {label.task!r}", "give both, or neither")
+    if label.classes == 1 or (label.classes and label.by_arm):
+        raise _refuse(
+            f"{path}.classes", "must be two or more, and are not predicted by arm", "change classes or by_arm"
+        )
+    listed = blueprint.space.type == "ordering"
+    if (label.task == "rank" or label.position) and not listed:
+        what = "position" if label.position else "task"
+        raise _refuse(f"{path}.{what}", f"needs lists, but space.type is {blueprint.space.type!r}", "remove it")
+    if label.task == "rank" and blueprint.model.kind in ("linear", "network"):
+        raise _refuse(f"{path}.task", f"'rank' needs trees, but model.kind is {blueprint.model.kind!r}", "use trees")
+
+
+def check_model(blueprint: Blueprint) -> None:
+    """Check what learns.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    model = blueprint.model
+    validate.in_range("model.folds", model.folds, 2, 20)
+    validate.in_range("model.repeats", model.repeats, 1, 50)
+    validate.in_range("model.budget", model.budget, 0, 86_400)
+    validate.in_range("model.discount", model.discount, 0, 1, open_high=True)
+    validate.in_range("model.gap", model.gap, 0, 366 * 86_400)
+    if not model.learners:
+        raise _refuse("model.learners", "is empty; allowed: one or more of 's', 't', 'x'", "name them, or leave it out")
+    alone = [name for name in model.learners if name in (*BANDITS, LONG_TERM)]
+    if alone and len(model.learners) > 1:
+        raise _refuse("model.learners", f"names {alone[0]!r} beside others", "it learns alone: remove the others")
+    bandit = blueprint.lifecycle.switch == "bandit"
+    if bandit and not (model.is_bandit or blueprint.policy.formula):
+        message = "is 'bandit', but nothing explores"
+        fix = (
+            "name learners: [bandit_linear] or [bandit_trees], or a formula, e.g. epsilon(best_arm(effect, cost), 0.1)"
+        )
+        raise _refuse("lifecycle.switch", message, fix)
+    if bandit and not blueprint.is_choice:
+        raise _refuse("lifecycle.switch", f"is 'bandit', but space.type is {blueprint.space.type!r}", "use auto")
 
 
 def check_policy(blueprint: Blueprint) -> None:

@@ -50,7 +50,13 @@ def names_of(blueprint: Blueprint) -> dict[str, Kind]:
         name: FEATURE_KINDS[kind] for name, kind in zip(graph.names, graph.types, strict=True) if kind in FEATURE_KINDS
     }
     for label in blueprint.labels:
-        names[label.name] = "arms" if label.by_arm else "number"
+        for name in label.names():
+            if name in names:
+                place = "labels"
+                raise BlueprintError(
+                    f"label {label.name!r} is read as {name!r}, which is taken; rename it", place=place
+                )
+            names[name] = "arms" if label.by_arm else "number"
     taken = {feature.name for feature in blueprint.features} | set(names)
     for index, weight in enumerate(blueprint.policy.weights):
         if weight.name in taken or weight.name in ARM_NAMES:
@@ -105,7 +111,7 @@ def _default(blueprint: Blueprint) -> str:
     """Return the formula of a blueprint that gives none."""
     if blueprint.is_choice:
         return "best_arm(effect, cost)"
-    labels = [label.name for label in blueprint.labels if not label.by_arm]
+    labels = [label.name for label in blueprint.labels if not label.by_arm and not label.classes]
     if len(labels) == 1 and blueprint.space.type != "structured":
         return f"feature({labels[0]!r})"
     kind = blueprint.space.type
@@ -141,19 +147,25 @@ class Policy:
         }
         if arms:
             self._constants["cost"] = tuple(float(arm.cost) for arm in arms)
-            self._constants["sd"] = tuple(sd) or (0.0,) * len(arms)
+            if not blueprint.model.is_bandit:
+                self._constants["sd"] = tuple(sd) or (0.0,) * len(arms)
         places: dict[str, int] = {name: place for place, name in enumerate(Graph(blueprint.features).names)}
         self._features = len(places)
         start = len(arms)
         spans = {"effect": slice(0, start)} if arms else {}
+        if arms and blueprint.model.is_bandit:
+            spans["sd"] = slice(start, 2 * start)
+            start *= 2
+        single = set()
         for label in blueprint.labels:
-            width = len(arms) if label.by_arm else 1
-            spans[label.name] = slice(start, start + width)
-            start += width
-        predicted = {"effect", "sd"} | {label.name for label in blueprint.labels}
-        self.needs_release = bool(predicted & set(self.formula.reads))
-        self.labels = tuple(label.name for label in blueprint.labels if label.name in self.formula.reads)
-        single = {label.name for label in blueprint.labels if not label.by_arm}
+            for name in label.names():
+                width = len(arms) if label.by_arm else 1
+                spans[name] = slice(start, start + width)
+                single |= set() if label.by_arm else {name}
+                start += width
+        reads_all = set(self.formula.reads)
+        self.needs_release = bool(({"effect", "sd"} | set(spans)) & reads_all)
+        self.labels = tuple(label.name for label in blueprint.labels if reads_all & set(label.names()))
         reads, self._call = self.formula.scalar(
             {name: value for name, value in self._constants.items() if name in self.formula.reads}
         )
@@ -207,7 +219,7 @@ class Policy:
 
         Args:
             features: All features, as `Graph.frame` gives them, n rows each.
-            predictions: `effect` and by-arm labels of shape (n, k), other labels of shape (n,).
+            predictions: `effect`, a bandit's `sd` and by-arm labels of shape (n, k), other labels of shape (n,).
             rows: n.
             constants: Weights, cost or sd to use instead of the blueprint's.
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from abloop.blueprint.learning import Label, Model
 from abloop.blueprint.randomisation import Experiment
 from abloop.blueprint.reading import Reading
 from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
 Combine = Literal["last", "sum", "max"]
-LearnerName = Literal["s", "t", "x", "t_linear", "x_linear", "r", "dr", "forest", "uplift"]
 SpaceType = Literal["choice", "boolean", "number", "structured", "ordering"]
 FieldType = Literal["number", "boolean", "text"]
 
@@ -105,18 +105,6 @@ class Space(_Spec, frozen=True):
     fields: tuple[Field, ...] = ()
 
 
-class Label(_Spec, frozen=True):
-    """One proxy task: a metric that is predicted at the decision, and read by the formula under its name.
-
-    Attributes:
-        name: The metric. Where it is 0 or 1 on every training row, the prediction is a probability.
-        by_arm: Whether it is predicted for each arm, as one number an arm, or once for the decision.
-    """
-
-    name: str
-    by_arm: bool = False
-
-
 class Weight(_Spec, frozen=True):
     """One named number of the policy's formula, which tuning may turn.
 
@@ -147,37 +135,20 @@ class Policy(_Spec, frozen=True):
     weights: tuple[Weight, ...] = ()
 
 
-class Model(_Spec, frozen=True):
-    """What learns the effects.
-
-    Attributes:
-        learners: Meta-learners that compete, with each other and with one effect for everybody: `s`, `t`, `x` on
-            boosted trees; `t_linear`, `x_linear` on linear models; `r`, `dr`, `forest` of econml and `uplift`
-            of causalml, which take longer to fit.
-        folds: Folds of cross-fitting, 2 to 20.
-        repeats: Times that cross-fitting is repeated with other folds, 1 to 50.
-        seed: Makes a fit repeatable.
-    """
-
-    learners: tuple[LearnerName, ...] = ("s", "t", "x", "t_linear", "x_linear")
-    folds: int = 5
-    repeats: int = 4
-    seed: int = 0
-
-
 class Lifecycle(_Spec, frozen=True):
     """When rows are complete and when the strategy switches.
 
     Attributes:
         ttl: Seconds after a decision in which observations count; also written `90s`, `30m`, `24h`, `7d`.
-        switch: `auto` serves what the gate proves, `manual` waits for a person.
+        switch: `auto` serves what the gate proves, `manual` waits for a person; `bandit` serves every fit, unproven:
+            its policy explores by itself.
         alpha: Error rate of a wrong switch, in (0, 0.5).
         refit: Share of fresh rows from which models are fitted and the gate is asked again, in [0, 10].
         retention: Seconds after which rows and all that is kept of a decision go; 0 keeps them.
     """
 
     ttl: Seconds = 86_400.0
-    switch: Literal["auto", "manual"] = "auto"
+    switch: Literal["auto", "manual", "bandit"] = "auto"
     alpha: float = 0.05
     refit: float = 0.2
     retention: Seconds = 0.0
@@ -256,11 +227,12 @@ class Blueprint(_Spec, frozen=True):
         return dict(zip([arm.name for arm in self.ordered_arms()], self.values(), strict=True))
 
     def outputs(self) -> tuple[str, ...]:
-        """Return what a release predicts, in order: `effect.ARM` of a choice, then `label.NAME[.ARM]`."""
+        """Return what a release predicts, in order: `effect.ARM` of a choice, `sd.ARM`, then `label.NAME[.ARM]`."""
         arms = [arm.name for arm in self.ordered_arms()] if self.is_choice else []
-        found = [f"effect.{arm}" for arm in arms]
+        found = [f"effect.{arm}" for arm in arms] + [f"sd.{arm}" for arm in arms if self.model.is_bandit]
         for label in self.labels:
-            found += [f"label.{label.name}.{arm}" for arm in arms] if label.by_arm else [f"label.{label.name}"]
+            by_arm = [f".{arm}" for arm in arms] if label.by_arm else [""]
+            found += [f"label.{name}{arm}" for name in label.names() for arm in by_arm]
         return tuple(found)
 
     def sourced(self) -> tuple[Feature, ...]:

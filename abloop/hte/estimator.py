@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from abloop.blueprint.spec import Model
+from abloop.blueprint.learning import Model
 from abloop.errors import DataError
 from abloop.evaluate.choice import choose, constant_effects, effect_losses
 from abloop.evaluate.ope import clustered_mean, doubly_robust

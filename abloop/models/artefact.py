@@ -13,6 +13,7 @@ import msgspec
 from abloop.errors import ArtefactError
 from abloop.models.effects import EffectSpec
 from abloop.models.labels import LabelSpec
+from abloop.models.network import NetworkSpec
 from abloop.records import Column
 
 MOST_BYTES = 50_000_000
@@ -30,6 +31,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rows: Training rows behind it.
         labels: The label models, in the order of the blueprint.
         sd: Standard error of each arm's mean, in value, shape (k,).
+        network: The network that labels share; None where none does.
     """
 
     format: Literal[1]
@@ -40,6 +42,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     labels: tuple[LabelSpec, ...] = ()
     sd: tuple[float, ...] = ()
+    network: NetworkSpec | None = None
 
 
 _decoder = msgspec.json.Decoder(Artefact)
@@ -77,6 +80,7 @@ def unpack(name: str, payload: bytes) -> Artefact:
     inputs, arms, effects = sum(column.width for column in artefact.columns), len(artefact.arms), artefact.effects
     fits = not effects or (effects.columns == inputs and len(effects.base) == arms)
     fits &= all(label.columns == inputs and label.arms in (0, arms) for label in artefact.labels)
+    fits &= artefact.network is None or len(artefact.network.levels) == inputs
     if not fits or len(artefact.sd) not in (0, arms):
         raise ArtefactError(f"artefact {name[:12]} disagrees with itself on the number of arms or features")
     return artefact

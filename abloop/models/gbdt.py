@@ -76,6 +76,7 @@ def fit_binned(
     seed: int = 0,
     objective: str = "regression",
     options: Mapping[str, Any] | None = None,
+    rounds: int = TREES,
 ) -> lightgbm.Booster:
     """Fit a regression of an outcome on rows in bins; the same as on the rows themselves.
 
@@ -85,9 +86,11 @@ def fit_binned(
         seed: For the tie breaks of the library.
         objective: `regression`, or `binary` for outcomes of 0 and 1.
         options: LightGBM parameters that replace those of `parameters`.
+        rounds: Number of trees, of each class.
     """
     data.set_label(outcome)
-    return lightgbm.train(parameters(len(outcome), seed, objective) | dict(options or {}), data, num_boost_round=TREES)
+    chosen = parameters(len(outcome), seed, objective) | dict(options or {})
+    return lightgbm.train(chosen, data, num_boost_round=rounds)
 
 
 def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:

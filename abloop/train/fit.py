@@ -17,11 +17,12 @@ from abloop.learners.candidates import CONSTANT, fit_candidates
 from abloop.learners.nuisance import split_folds
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
-from abloop.models.labels import LabelSpec
 from abloop.policy.choose import best_arms, hurdles
-from abloop.train.labels import fit_labels
+from abloop.train.labels import Labels, fit_labels
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
+
+NO_LABELS = Labels(())
 
 
 def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: None) -> Evidence:
@@ -89,7 +90,7 @@ def fit_release(table: TrainingTable, learner: str, net_values: Sequence[float] 
     """
     seed, everything = table.blueprint.model.seed, np.ones(len(table.sample.arm), dtype=np.bool_)
     inputs = table.inputs(everything)
-    labels = tuple(fitted.spec() for fitted in fit_labels(table, inputs, everything))
+    labels = fit_labels(table, inputs, everything)
     if not table.blueprint.is_choice:
         return _artefact(table, learner, None, labels)
     if learner == CONSTANT:
@@ -114,12 +115,11 @@ def _constant(table: TrainingTable, net_values: Sequence[float]) -> EffectSpec:
     return EffectSpec(tuple(float(value) for value in gross - gross[0]), table.encoder.width)
 
 
-def _artefact(
-    table: TrainingTable, learner: str, effects: EffectSpec | None, labels: tuple[LabelSpec, ...] = ()
-) -> Artefact:
+def _artefact(table: TrainingTable, learner: str, effects: EffectSpec | None, labels: Labels = NO_LABELS) -> Artefact:
     names = tuple(arm.name for arm in table.blueprint.ordered_arms()) if effects else ()
     sd = tuple(standard_errors(table.sample)) if effects else ()
-    return Artefact(1, learner, names, table.encoder.columns, effects, len(table.sample.arm), labels, sd)
+    rows, columns = len(table.sample.arm), table.encoder.columns
+    return Artefact(1, learner, names, columns, effects, rows, labels.specs, sd, labels.network)
 
 
 def standard_errors(sample: Sample) -> list[float]:
@@ -144,7 +144,9 @@ class _PolicyValue:
         self._table = table
         self._policy = Policy(table.blueprint) if table.blueprint.policy.formula else None
         self._labels = {
-            label.name: np.empty((rows, arms) if label.by_arm else rows) for label in table.blueprint.labels
+            name: np.empty((rows, arms) if label.by_arm else rows)
+            for label in table.blueprint.labels
+            for name in label.names()
         }
         self._sd = np.empty((rows, arms))
 
@@ -153,8 +155,8 @@ class _PolicyValue:
         if self._policy is None:
             return
         self._sd[test] = standard_errors(self._table.sample.of(~test))
-        for fitted in fit_labels(self._table, inputs, ~test):
-            self._labels[fitted.name][test] = fitted.predict(inputs[test])
+        for name, predicted in fit_labels(self._table, inputs, ~test).predict(inputs[test]).items():
+            self._labels[name][test] = predicted
 
     def of(self, net: Frame, effects: Frame) -> Frame:
         """Return each row's score of what the policy chooses given predicted effects, shape (n,)."""

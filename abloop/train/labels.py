@@ -1,86 +1,166 @@
-"""The fit of label models: what a proxy task predicts, and how well it does on rows it never saw."""
+"""The fit of label models: what proxy tasks predict, and how well they do on later rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from lightgbm import Booster
 from numpy.typing import NDArray
 
-from abloop.blueprint.spec import Label
-from abloop.learners.base import Frame, with_arm
-from abloop.learners.nuisance import split_folds
-from abloop.models.gbdt import fit_gbdt, flatten, raw_scores
-from abloop.models.labels import LabelSpec
-from abloop.models.link import Link, linked
+from abloop.blueprint.learning import Kind, Label
+from abloop.evaluate.tasks import losses_of, nothing_known
+from abloop.learners.base import Frame, Index
+from abloop.models.labels import LabelSet, LabelSpec
+from abloop.models.network import NetworkSpec
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
+from abloop.train.tasks import Examples, fit_task_linear, fit_task_trees, link_of, settled
+
+KINDS: tuple[Kind, ...] = ("trees", "linear", "network")
+BLOCKS = 5  # of time
+TRIED = 0.25  # share of rows, the latest, on which kinds are compared
 
 
 @dataclass(frozen=True)
-class FittedLabel:
-    """A fitted label model on the fit side.
+class Labels:
+    """What was fitted: data for the predict side.
 
     Attributes:
-        name: The label.
-        link: How scores become predictions.
-        booster: The fitted trees.
-        columns: Number of model inputs.
-        arms: Arms it is predicted for; 0 for one prediction.
+        specs: The label models, in the order of the blueprint.
+        network: The network that some of them share; None where none does.
     """
 
-    name: str
-    link: Link
-    booster: Booster
-    columns: int
-    arms: int
+    specs: tuple[LabelSpec, ...]
+    network: NetworkSpec | None = None
 
-    def predict(self, inputs: Frame) -> Frame:
-        """Return predictions, shape (n,), or (n, k) where it is predicted by arm."""
-        if not self.arms:
-            return linked(raw_scores(self.booster, inputs), self.link)
-        scores = [raw_scores(self.booster, with_arm(inputs, np.asarray(arm))) for arm in range(self.arms)]
-        return np.stack([linked(score, self.link) for score in scores], axis=1)
-
-    def spec(self) -> LabelSpec:
-        """Return the model as plain data for the predict side."""
-        return LabelSpec(self.name, self.link, flatten(self.booster), self.columns, self.arms)
+    def predict(self, inputs: Frame) -> dict[str, Frame]:
+        """Return predictions by what the formula reads, each of shape (n,), or (n, k) by arm."""
+        return LabelSet(self.specs, self.network).frame(inputs)
 
 
-def fit_label(label: Label, inputs: Frame, arm: NDArray[np.intp], values: Frame, arms: int, seed: int) -> FittedLabel:
-    """Fit a label on the rows where it is known.
+def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> Labels:
+    """Fit every label of a blueprint on some of the rows.
 
     Args:
-        label: What is predicted.
-        inputs: Shape (n, d), NaN where missing.
-        arm: Index of each row's arm, shape (n,).
-        values: The label, NaN where missing, shape (n,).
-        arms: Number of arms.
-        seed: For the tie breaks of the library.
+        table: The rows.
+        inputs: Model inputs of all rows, shape (n, d).
+        rows: Those to learn from, as a mask of shape (n,).
+
+    Raises:
+        MissingExtraError: A network is asked for and torch is not installed.
     """
-    known = ~np.isnan(values)
-    binary = bool(np.isin(values[known], (0.0, 1.0)).all())
-    features = with_arm(inputs, arm) if label.by_arm else inputs
-    booster = fit_gbdt(features[known], values[known], seed, "binary" if binary else "regression")
-    return FittedLabel(
-        label.name, "logistic" if binary else "identity", booster, inputs.shape[1], arms if label.by_arm else 0
+    model, found = table.blueprint.model, {}
+    tasks = {label.name: settled(label, _known(table, label, rows)[1]) for label in table.blueprint.labels}
+    kinds = {
+        label.name: _best_kind(table, inputs, rows, label, tasks[label.name]) if model.kind == "auto" else model.kind
+        for label in table.blueprint.labels
+    }
+    for label in table.blueprint.labels:
+        if kinds[label.name] != "network":
+            found[label.name] = _fit_one(table, inputs, rows, label, tasks[label.name], kinds[label.name])
+    shared = [label for label in table.blueprint.labels if kinds[label.name] == "network"]
+    network = None
+    if shared:
+        network, specs = _fit_shared(table, inputs, rows, shared, tasks)
+        found |= specs
+    return Labels(tuple(found[label.name] for label in table.blueprint.labels), network)
+
+
+def _known(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> tuple[Index, Frame]:
+    """Return which of the rows have the label, and its values there."""
+    values = table.metrics[label.name]
+    where = np.flatnonzero(rows & ~np.isnan(values))
+    return where, values[where]
+
+
+def _examples(table: TrainingTable, inputs: Frame, where: Index, values: Frame) -> Examples:
+    """Return some rows with a label."""
+    sample = table.sample
+    return Examples(
+        inputs[where],
+        table.encoder.levels,
+        values,
+        sample.arm[where],
+        sample.arms,
+        table.lists[where],
+        table.positions[where],
+        table.groups[where],
     )
 
 
-def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> list[FittedLabel]:
-    """Fit every label of a blueprint on some of the rows, given as a mask of shape (n,)."""
-    seed, sample = table.blueprint.model.seed, table.sample
-    return [
-        fit_label(label, inputs[rows], sample.arm[rows], table.metrics[label.name][rows], sample.arms, seed)
-        for label in table.blueprint.labels
-    ]
+def _fit_one(
+    table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str, kind: str
+) -> LabelSpec:
+    """Fit one label by trees or linear models."""
+    model = table.blueprint.model
+    examples = _examples(table, inputs, *_known(table, label, rows))
+    if kind == "linear":
+        return fit_task_linear(label, task, examples, model.seed)
+    return fit_task_trees(label, task, examples, model.seed, model.size, dict(table.options))
+
+
+def _fit_shared(
+    table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], labels: list[Label], tasks: dict[str, str]
+) -> tuple[NetworkSpec, dict[str, LabelSpec]]:
+    """Fit one network of several labels."""
+    from abloop.models.network_fit import Head, fit_network
+
+    model, arms = table.blueprint.model, table.sample.arms
+    heads, specs, at = [], {}, 0
+    for label in labels:
+        width = label.classes or (arms if label.by_arm else 1)
+        heads.append(Head(tasks[label.name], table.metrics[label.name][rows], width, label.by_arm, label.quantile))
+        link, by_arm = link_of(tasks[label.name]), arms if label.by_arm else 0
+        specs[label.name] = LabelSpec(label.name, link, (), inputs.shape[1], by_arm, label.classes, head=at)
+        at += width
+    arm = table.sample.arm[rows]
+    return fit_network(inputs[rows], table.encoder.levels, heads, arm, model.seed, model.size), specs
+
+
+def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
+    """Return the kind that predicts a label best on the latest of the rows, when it saw only those before."""
+    if task == "rank":
+        return "trees"
+    where, _ = _known(table, label, rows)
+    where = where[np.argsort(table.time[where], kind="stable")]
+    cut = int(len(where) * (1 - TRIED))
+    before = np.zeros(len(rows), dtype=np.bool_)
+    before[where[:cut]] = True
+    after, found = where[cut:], {}
+    for kind in KINDS:
+        if kind == "network":
+            if not _has_torch():
+                continue
+            network, specs = _fit_shared(table, inputs, before, [label], {label.name: task})
+            fitted = Labels((specs[label.name],), network)
+        else:
+            fitted = Labels((_fit_one(table, inputs, before, label, task, kind),))
+        predicted = fitted.predict(inputs[after])
+        losses = _losses(
+            label, task, table.metrics[label.name][after], predicted, table.sample.arm[after], table.lists[after]
+        )
+        found[kind] = float(losses.mean())
+    return min(found, key=lambda kind: found[kind])
+
+
+def _losses(label: Label, task: str, values: Frame, predicted: dict[str, Frame], arm: Index, lists: Index) -> Frame:
+    """Return each row's loss."""
+    return losses_of(label.name, task, values, predicted, arm, lists, classes=label.classes, quantile=label.quantile)
+
+
+def _has_torch() -> bool:
+    """Return whether a network can be fitted here."""
+    import importlib.util
+
+    return importlib.util.find_spec("torch") is not None
 
 
 def label_losses(
     table: TrainingTable, names: tuple[str, ...], progress: Progress = lambda done, total: None
 ) -> dict[str, tuple[Frame, Frame]]:
-    """Return the squared error of each label's model, and of its mean, on rows that neither saw.
+    """Return the loss of each label's model, and of one that knows no feature, on rows later than all it saw.
+
+    Time is cut into five blocks; each but the first is predicted from those before it.
 
     Args:
         table: The rows.
@@ -88,20 +168,41 @@ def label_losses(
         progress: Called with fits done and fits in all.
 
     Returns:
-        Label to the model's and the mean's squared error, each of shape (n,), NaN where the label is missing.
+        Label to the loss of the model and of what is predicted without any feature, each of shape (n,), NaN where
+        the label is missing or the row is of the first block.
     """
-    model, rows = table.blueprint.model, len(table.sample.arm)
-    losses = {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in names}
-    folds = split_folds(table.groups, model.folds, np.random.default_rng([model.seed, 0]))
-    for fold in range(model.folds):
-        test = folds == fold
-        inputs = table.inputs(~test)
-        for fitted in fit_labels(table, inputs, ~test):
-            if fitted.name not in losses:
-                continue
-            values, predicted = table.metrics[fitted.name], fitted.predict(inputs[test])
-            ours, mean = losses[fitted.name]
-            ours[test] = (values[test] - predicted) ** 2
-            mean[test] = (values[test] - np.nanmean(values[~test])) ** 2
-        progress(fold + 1, model.folds)
+    rows = len(table.sample.arm)
+    wanted = [label for label in table.blueprint.labels if label.name in names]
+    losses = {label.name: (np.full(rows, np.nan), np.full(rows, np.nan)) for label in wanted}
+    block = np.empty(rows, dtype=np.intp)
+    block[_order(table)] = np.arange(rows) * BLOCKS // max(rows, 1)
+    for number in range(1, BLOCKS):
+        before, test = block < number, np.flatnonzero(block == number)
+        if not all(_learnable(table, label, before) for label in table.blueprint.labels):
+            continue
+        inputs = table.inputs(before)
+        predicted = fit_labels(table, inputs, before).predict(inputs[test])
+        for label in wanted:
+            values = table.metrics[label.name]
+            here = test[~np.isnan(values[test])]
+            picked = {name: each[~np.isnan(values[test])] for name, each in predicted.items()}
+            past = values[before][~np.isnan(values[before])]
+            task, arm = settled(label, past), table.sample.arm[here]
+            ours, none = losses[label.name]
+            lists = table.lists[here]
+            ours[here] = _losses(label, task, values[here], picked, arm, lists)
+            unknown = nothing_known(label.name, task, past, len(here), classes=label.classes, quantile=label.quantile)
+            none[here] = _losses(label, task, values[here], unknown, arm, lists)
+        progress(number, BLOCKS - 1)
     return losses
+
+
+def _order(table: TrainingTable) -> Index:
+    """Return the rows by time; those of one list, or of one moment, stay together."""
+    return np.lexsort((table.lists, table.time))
+
+
+def _learnable(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> bool:
+    """Return whether a label varies on some of the rows."""
+    _, values = _known(table, label, rows)
+    return len(values) > 1 and float(np.ptp(values)) > 0.0

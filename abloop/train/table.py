@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from abloop.features.fit import fit_encoder, training_inputs
 from abloop.features.graph import Graph
 from abloop.features.spec import Feature
 from abloop.learners.base import Frame, Sample
+from abloop.records import Decision, decode_many
 from abloop.store import parquet
 from abloop.store.workspace import Workspace
 
@@ -41,6 +43,10 @@ class TrainingTable:
         features: All features, in the order of `Graph.names`, n rows each.
         metrics: Each metric's values, NaN where missing, shape (n,); labels are among them.
         firsts: The first row of each unit, where it could have had any arm, as a mask of shape (n,).
+        time: When it was decided, in seconds since 1970, shape (n,).
+        lists: Which list each row was a candidate of, from 0, shape (n,).
+        positions: Where it was shown there, from 0, NaN where it was in no list, shape (n,).
+        options: Settings of trees that a search found, by name.
     """
 
     version: int
@@ -55,6 +61,10 @@ class TrainingTable:
     features: list[FrameColumn]
     metrics: dict[str, Frame]
     firsts: NDArray[np.bool_]
+    time: Frame
+    lists: NDArray[np.intp]
+    positions: Frame
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def has_features(self) -> bool:
@@ -97,6 +107,7 @@ def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
     sourced = blueprint.sourced()
     files = parquet.paths(workspace.table_directory, [file.name for file in listed])
     names = ["unit", "time", "arm", "propensity", "phase"]
+    names += ["decision_id", "record"] if blueprint.space.type == "ordering" else []
     names += [f"y.{metric.name}" for metric in blueprint.metrics] + [f"x.{feature.name}" for feature in sourced]
     table, before = parquet.read(files, names), sum(file.rows for file in listed)
     if before:
@@ -147,7 +158,22 @@ def _arrays(
         features,
         {metric.name: _numbers(table, f"y.{metric.name}", rows) for metric in blueprint.metrics},
         _firsts(table, groups),
+        _numbers(table, "time", rows),
+        *_places(table, rows),
     )
+
+
+def _places(table: pa.Table, rows: int) -> tuple[NDArray[np.intp], Frame]:
+    """Return each row's list and its position there; a list of its own and none for what was not in a list."""
+    if "record" not in table.column_names or not rows:
+        return np.arange(rows), np.full(rows, np.nan)
+    names = pc.replace_substring_regex(table["decision_id"], pattern="/[0-9]+$", replacement="")
+    lists = names.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.intp)
+    positions = np.full(rows, np.nan)
+    for row, record in enumerate(decode_many(table["record"].to_pylist())):
+        if isinstance(record, Decision) and isinstance(record.decision, dict):
+            positions[row] = record.decision.get("position", np.nan)
+    return lists, positions
 
 
 def _firsts(table: pa.Table, groups: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -92,6 +92,9 @@ def _table(x: np.ndarray, arm: np.ndarray, outcome: np.ndarray) -> TrainingTable
         features=[],
         metrics={},
         firsts=np.ones(len(arm), dtype=bool),
+        time=np.arange(len(arm), dtype=float),
+        lists=np.arange(len(arm)),
+        positions=np.full(len(arm), np.nan),
     )
 
 

@@ -1,0 +1,114 @@
+"""The predict side of neural networks: embeddings and dense layers, one row or a frame, in the same bits.
+
+Each layer adds its inputs one after the other, without the machine's matrix library, so that a decision can be computed
+again anywhere from its record. Knows no fitting and no storage.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from abloop.errors import ArtefactError
+from abloop.models.tensors import read_tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+class NetworkSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network as plain data.
+
+    Each number becomes two inputs, itself standardised (0 where missing) and whether it is missing; each category the
+    row of its level in a table, whose last row is for missing and unknown ones. Then dense layers with ReLU between.
+
+    Attributes:
+        levels: Levels of each input, 0 for numbers, length d.
+        layers: Number of dense layers, from 1.
+        outputs: Number of outputs, the scores of all labels.
+        tensors: Safetensors: `centre` and `scale` of shape (d,), `table.I` of shape (levels + 1, width), `weight.J` of
+            shape (inputs, outputs) and `bias.J`.
+    """
+
+    levels: tuple[int, ...]
+    layers: int
+    outputs: int
+    tensors: bytes
+
+
+class Network:
+    """Predicts the scores of all labels.
+
+    Args:
+        spec: The model as data.
+
+    Raises:
+        ArtefactError: The data do not fit together.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Check the data."""
+        self.spec = spec
+        arrays, width = read_tensors(spec.tensors), len(spec.levels)
+        self._numbers = [at for at, count in enumerate(spec.levels) if not count]
+        self._tables = [(at, arrays.get(f"table.{at}")) for at, count in enumerate(spec.levels) if count]
+        tables = {at: table.shape for at, table in self._tables if table is not None}
+        inputs = 2 * len(self._numbers) + sum(shape[-1] for shape in tables.values())
+        names = {"centre", "scale", *(f"table.{at}" for at, _ in self._tables)}
+        names |= {f"{part}.{layer}" for part in ("weight", "bias") for layer in range(spec.layers)}
+        fits = set(arrays) == names and arrays["centre"].shape == arrays["scale"].shape == (width,)
+        fits = fits and spec.layers > 0 and min((0, *spec.levels)) == 0
+        fits = fits and all(len(shape) == 2 and shape[0] == spec.levels[at] + 1 for at, shape in tables.items())
+        self._layers = [(arrays[f"weight.{i}"], arrays[f"bias.{i}"]) for i in range(spec.layers)] if fits else []
+        sizes = [inputs, *(bias.shape[0] if bias.ndim == 1 else -1 for _, bias in self._layers)]
+        fits = fits and sizes[-1] == spec.outputs
+        fits = fits and all(
+            w.shape == pair for (w, _), pair in zip(self._layers, itertools.pairwise(sizes), strict=True)
+        )
+        if not fits:
+            raise ArtefactError(f"network of {width} inputs and {spec.layers} layers does not fit its tensors")
+        self._centre, self._scale = arrays["centre"], arrays["scale"]
+
+    def row(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Return the scores of one row of inputs, NaN where missing, shape (d,) to (outputs,)."""
+        import numpy as np
+
+        scores: list[float] = self.frame(np.asarray(values, dtype=np.float64)[None, :])[0].tolist()
+        return tuple(scores)
+
+    def frame(self, values: Array) -> Array:
+        """Return the scores of many rows, equal to `row` of each, shape (n, d) to (n, outputs)."""
+        import numpy as np
+
+        hidden = self._inputs(values)
+        for layer, (weight, bias) in enumerate(self._layers):
+            if len(hidden) == 1:
+                # NumPy adds the rows of a matrix in their order.
+                total = np.add.reduce(hidden[0][:, None] * weight, axis=0)[None, :]
+            else:
+                total = np.zeros((len(hidden), len(bias)))
+                for column, slopes in zip(hidden.T, weight, strict=True):
+                    total += column[:, None] * slopes
+            hidden = total + bias
+            if layer < len(self._layers) - 1:
+                hidden = np.maximum(hidden, 0.0)
+        return hidden
+
+    def _inputs(self, values: Array) -> Array:
+        """Return the inputs of the first layer, shape (n, d) to (n, inputs)."""
+        import numpy as np
+
+        numbers = (values[:, self._numbers] - self._centre[self._numbers]) * self._scale[self._numbers]
+        missing = np.isnan(numbers)
+        parts = [np.where(missing, 0.0, numbers), missing.astype(np.float64)]
+        for at, table in self._tables:
+            column = values[:, at]
+            known = (column >= 0) & (column < self.spec.levels[at]) & (column == np.floor(column))
+            parts.append(table[np.where(known, column, self.spec.levels[at]).astype(np.intp)])  # type: ignore[index]
+        return np.concatenate(parts, axis=1)

@@ -1,0 +1,167 @@
+"""The fit of one proxy task by one kind of model, on arrays. Knows no blueprint version and no table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightgbm
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression, QuantileRegressor
+
+from abloop.blueprint.learning import Label
+from abloop.learners.base import Frame, Index, Sample, with_arm
+from abloop.learners.regress import LOGISTIC_STRENGTH, Design, fit_linear
+from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters
+from abloop.models.labels import LabelSpec
+from abloop.models.linear import Linear
+from abloop.models.link import Link
+from abloop.train.examination import fit_relevance
+
+TREE_SIZES: dict[str, tuple[int, dict[str, Any]]] = {
+    "small": (50, {}),
+    "medium": (TREES, {}),
+    "large": (300, {"num_leaves": 31}),
+}
+MOST_QUANTILE_ROWS = 4_000  # of a linear quantile regression, which is a linear programme
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows on which a label is known, ready for learning.
+
+    Attributes:
+        inputs: Shape (n, d), NaN where missing.
+        levels: Levels of each input, 0 for numbers, length d.
+        values: The label, shape (n,), finite.
+        arm: Index of each row's arm, shape (n,).
+        arms: Number of arms.
+        lists: Which list each row was a candidate of, shape (n,).
+        positions: Where it was shown there, from 0, NaN where not known, shape (n,).
+        groups: Unit of each row, shape (n,).
+    """
+
+    inputs: Frame
+    levels: tuple[int, ...]
+    values: Frame
+    arm: Index
+    arms: int
+    lists: Index
+    positions: Frame
+    groups: Index
+
+    def of(self, rows: NDArray[np.bool_] | Index) -> Examples:
+        """Return some of the rows, given as a mask or as indices."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            values=self.values[rows],
+            arm=self.arm[rows],
+            lists=self.lists[rows],
+            positions=self.positions[rows],
+            groups=self.groups[rows],
+        )
+
+
+def settled(label: Label, values: Frame) -> str:
+    """Return the task of a label: `auto` is binary where every value is 0 or 1, and regression elsewhere."""
+    if label.task != "auto":
+        return label.task
+    return "binary" if bool(np.isin(values, (0.0, 1.0)).all()) else "regression"
+
+
+def link_of(task: str) -> Link:
+    """Return how a task's scores become predictions."""
+    return {"binary": "logistic", "multiclass": "softmax"}.get(task, "identity")  # type: ignore[return-value]
+
+
+def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str, options: dict[str, Any]) -> LabelSpec:
+    """Fit boosted trees to a label."""
+    rounds, sized = TREE_SIZES[size]
+    chosen = {**sized, **options}
+    rounds = int(chosen.pop("rounds", rounds))
+    columns, last = rows.inputs.shape[1], None
+    features = with_arm(rows.inputs, rows.arm) if label.by_arm else rows.inputs
+    if label.position and task == "binary" and not np.isnan(rows.positions).all():
+        trees = fit_relevance(rows.inputs, rows.values, rows.positions, seed, {**chosen, "rounds": rounds}).trees
+        return LabelSpec(label.name, "logistic", trees, columns)
+    if label.position:
+        features, last = np.column_stack([rows.inputs, rows.positions]), 0.0
+    objective = {"multiclass": "multiclass", "quantile": "quantile", "rank": "lambdarank"}.get(task, task)
+    own: dict[str, Any] = {"num_class": label.classes} if task == "multiclass" else {}
+    own |= {"alpha": label.quantile} if task == "quantile" else {}
+    if task == "rank":
+        return LabelSpec(label.name, "identity", _ranked(features, rows, seed, rounds, chosen), columns, last=last)
+    booster = fit_binned(bin_rows(features), rows.values, seed, objective, {**chosen, **own}, rounds)
+    arms = rows.arms if label.by_arm else 0
+    return LabelSpec(label.name, link_of(task), flatten(booster), columns, arms, label.classes, last=last)
+
+
+def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: dict[str, Any]) -> Any:
+    """Return trees that order the rows of each list, LambdaMART. Source: Burges, MSR-TR-2010-82, 2010."""
+    order = np.argsort(rows.lists, kind="stable")
+    sizes = np.unique(rows.lists[order], return_counts=True)[1]
+    grades = np.clip(np.rint(rows.values[order]), 0, 30).astype(int)
+    data = lightgbm.Dataset(features[order], grades, group=sizes)
+    wanted = parameters(len(order), seed, "lambdarank") | {"num_leaves": 31, "min_data_in_leaf": 20} | options
+    return flatten(lightgbm.train(wanted, data, num_boost_round=rounds))
+
+
+def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> LabelSpec:
+    """Fit linear models to a label: ridge, logistic, one for each class, or of a quantile."""
+    if label.by_arm:
+        each = [
+            fit_task_linear(msgspec.structs.replace(label, by_arm=False), task, rows.of(_of_arm(rows, arm)), seed)
+            for arm in range(rows.arms)
+        ]
+        every = tuple(line for spec in each for line in spec.linears)
+        return LabelSpec(label.name, link_of(task), (), rows.inputs.shape[1], rows.arms, 0, every)
+    features, levels, last = rows.inputs, rows.levels, None
+    lines: tuple[Linear, ...]
+    if label.position:
+        features, levels, last = np.column_stack([rows.inputs, rows.positions]), (*levels, 0), 0.0
+    count = len(rows.values)
+    sample = Sample(features, np.zeros(count, dtype=np.intp), rows.values, np.ones(1), levels)
+    if task in ("binary", "regression"):
+        lines = (msgspec.structs.replace(fit_linear(sample, seed).spec(), link="identity"),)
+    else:
+        design = Design.of(sample)
+        inputs = design.inputs(features)
+        scale = inputs.std(axis=0)
+        scale[scale < 1e-12] = np.inf
+        if task == "quantile":
+            some = np.random.default_rng(seed).permutation(count)[:MOST_QUANTILE_ROWS]
+            found = QuantileRegressor(quantile=label.quantile, alpha=1e-4).fit(
+                (inputs / scale)[some], rows.values[some]
+            )
+            slopes, intercepts = found.coef_[None, :], [found.intercept_]
+        else:
+            found = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs / scale, rows.values.astype(int))
+            slopes, intercepts = _every_class(found, label.classes)
+        lines = tuple(
+            design.line(float(intercept), each / scale, logistic=False)
+            for each, intercept in zip(slopes, intercepts, strict=True)
+        )
+    return LabelSpec(label.name, link_of(task), (), rows.inputs.shape[1], 0, label.classes, lines, last=last)
+
+
+def _of_arm(rows: Examples, arm: int) -> NDArray[np.bool_]:
+    """Return the rows of an arm; all where it has none to tell values apart."""
+    found: NDArray[np.bool_] = rows.arm == arm
+    varies = found.sum() > 1 and float(np.ptp(rows.values[found])) > 0.0
+    return found if varies else np.ones(len(found), dtype=np.bool_)
+
+
+def _every_class(found: LogisticRegression, classes: int) -> tuple[Frame, list[float]]:
+    """Return slopes and intercept of every class, those that no row had at a very low score."""
+    slopes = np.zeros((classes, found.coef_.shape[1]))
+    intercepts = [-30.0] * classes
+    if len(found.classes_) == 2:  # one model tells two classes apart
+        first, second = map(int, found.classes_)
+        slopes[second], intercepts[first], intercepts[second] = found.coef_[0], 0.0, float(found.intercept_[0])
+        return slopes, intercepts
+    for at, number in enumerate(map(int, found.classes_)):
+        slopes[number], intercepts[number] = found.coef_[at], float(found.intercept_[at])
+    return slopes, intercepts
