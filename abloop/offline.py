@@ -7,6 +7,7 @@ with a sentence in it. Product code never imports this file.
 from __future__ import annotations
 
 import math
+import time
 
 import msgspec
 import numpy as np
@@ -35,6 +36,7 @@ from abloop.train.history import import_trial
 from abloop.train.labels import label_losses
 from abloop.train.progress import Progress
 from abloop.train.refusal import cannot_judge, cannot_predict
+from abloop.train.search import search
 from abloop.train.table import TrainingTable, load_table
 
 __all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "stop", "switch"]
@@ -202,6 +204,8 @@ def gate(
     table, seen = load_table(workspace, strategy), readout(workspace, strategy)
     mismatch = seen.notes[0] if seen.srm < SRM_ALARM else ""
     reason = cannot_judge(table, mismatch) if table.blueprint.is_choice else cannot_predict(table)
+    if not reason and table.blueprint.labels and table.blueprint.model.budget:
+        table = search(table, time.monotonic, progress)
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
     elif not table.blueprint.is_choice:

@@ -18,6 +18,7 @@ from abloop.train.tasks import Examples, fit_task_linear, fit_task_trees, link_o
 
 KINDS: tuple[Kind, ...] = ("trees", "linear", "network")
 BLOCKS = 5  # of time
+SEARCHED = 3  # of them, that a search for settings may look at
 TRIED = 0.25  # share of rows, the latest, on which kinds are compared
 
 
@@ -117,6 +118,39 @@ def _fit_shared(
     return fit_network(inputs[rows], table.encoder.levels, heads, arm, model.seed, model.size), specs
 
 
+def fit_tree_label(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> LabelSpec:
+    """Fit one label by trees, whatever kind the blueprint names."""
+    return _fit_one(table, inputs, rows, label, task, "trees")
+
+
+def mean_loss(
+    table: TrainingTable,
+    label: Label,
+    task: str,
+    predicted: dict[str, Frame],
+    before: NDArray[np.bool_],
+    after: Index,
+) -> float:
+    """Return the loss on some rows, divided by that of what knows no feature.
+
+    Args:
+        table: The rows.
+        label: The label.
+        task: Its task.
+        predicted: What the formula reads of it, for the rows `after`.
+        before: Rows that were learned from, as a mask of shape (n,).
+        after: Indices of the rows to judge by.
+    """
+    values = table.metrics[label.name]
+    known = ~np.isnan(values[after])
+    here, past = after[known], values[before & ~np.isnan(values)]
+    unknown = nothing_known(label.name, task, past, len(here), classes=label.classes, quantile=label.quantile)
+    arm, lists = table.sample.arm[here], table.lists[here]
+    mine = {name: each[known] for name, each in predicted.items()}
+    model = _losses(label, task, values[here], mine, arm, lists).mean()
+    return float(model / max(float(_losses(label, task, values[here], unknown, arm, lists).mean()), 1e-300))
+
+
 def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
     """Return the kind that predicts a label best on the latest of the rows, when it saw only those before."""
     if task == "rank":
@@ -176,7 +210,8 @@ def label_losses(
     losses = {label.name: (np.full(rows, np.nan), np.full(rows, np.nan)) for label in wanted}
     block = np.empty(rows, dtype=np.intp)
     block[_order(table)] = np.arange(rows) * BLOCKS // max(rows, 1)
-    for number in range(1, BLOCKS):
+    # What a search looked at can no longer judge.
+    for number in range(SEARCHED if table.options else 1, BLOCKS):
         before, test = block < number, np.flatnonzero(block == number)
         if not all(_learnable(table, label, before) for label in table.blueprint.labels):
             continue

@@ -16,6 +16,7 @@ from abloop.models.artefact import Artefact, pack, unpack
 from abloop.models.labels import LabelSet
 from abloop.records import Column
 from abloop.train.labels import Labels, fit_labels, label_losses
+from abloop.train.search import search
 from abloop.train.table import TrainingTable
 
 ROWS = 1_500
@@ -150,6 +151,18 @@ def test_a_label_of_zero_and_one_is_a_probability() -> None:
     assert fit_labels(rows, rows.sample.features, everything).specs[0].link == "logistic"
     rows.metrics["opened"][0] = 2.0
     assert fit_labels(rows, rows.sample.features, everything).specs[0].link == "identity"
+
+
+def test_a_search_never_looks_at_what_judges() -> None:
+    """A search ends with its budget; late rows change nothing in what it finds, and early ones judge nothing after."""
+    rows = table([{"name": "spend"}], {"budget": 5.0})
+    found = search(rows, iter(range(100)).__next__)
+    assert dict(found.options).keys() == {"learning_rate", "num_leaves", "min_data_in_leaf", "lambda_l2", "rounds"}
+    late = rows.time >= 0.6 * ROWS
+    rows.metrics["spend"][late] = -1e9
+    assert search(rows, iter(range(100)).__next__).options == found.options
+    losses, _ = label_losses(found, ("spend",))["spend"]
+    assert np.isnan(losses[~late]).all()
 
 
 def test_mixed_specs_are_refused() -> None:
