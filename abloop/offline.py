@@ -31,6 +31,7 @@ from abloop.store.manifest import TableFile
 from abloop.store.ship import Shipped, ship
 from abloop.store.tallied import TalliedKeys
 from abloop.store.workspace import Workspace
+from abloop.train.bandit import cannot_play, play
 from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
 from abloop.train.labels import label_losses
@@ -202,6 +203,10 @@ def gate(
         StoreError: Database or table cannot be used.
     """
     table, seen = load_table(workspace, strategy), readout(workspace, strategy)
+    if table.blueprint.lifecycle.switch == "bandit":
+        judged = _bandit(table, seen.rows, always_valid=always_valid)
+        workspace.catalogue.add_verdict(strategy, table.version, judged.verdict, at=workspace.clock())
+        return judged
     mismatch = seen.notes[0] if seen.srm < SRM_ALARM else ""
     reason = cannot_judge(table, mismatch) if table.blueprint.is_choice else cannot_predict(table)
     if not reason and table.blueprint.labels and table.blueprint.model.budget:
@@ -220,6 +225,15 @@ def gate(
         judged = _release(table, verdict)
     workspace.catalogue.add_verdict(strategy, table.version, judged.verdict, at=workspace.clock())
     return judged
+
+
+def _bandit(table: TrainingTable, rows: int, *, always_valid: bool) -> Judged:
+    """Fit a bandit, which serves unproven: its own draws explore."""
+    if reason := cannot_play(table):
+        return Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
+    verdict = msgspec.structs.replace(play(table, always_valid=always_valid), rows=rows)
+    model = fit_release(table, verdict.learner)
+    return Judged(verdict, model, model)
 
 
 def _release(table: TrainingTable, verdict: Verdict) -> Judged:

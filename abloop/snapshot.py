@@ -21,6 +21,7 @@ from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
 from abloop.models.labels import LabelSet
+from abloop.models.posterior import BanditModel
 from abloop.policy.choose import best_arm, hurdles
 from abloop.records import FeatureValue
 from abloop.store.catalogue import Serving
@@ -127,10 +128,15 @@ class Snapshot:
         """Compile the release, and what follows from there being one."""
         blueprint, serving = self.blueprint, self.serving
         self.encoder = Encoder(artefact.columns) if artefact else None
-        self.effects = EffectModel(artefact.effects) if artefact and artefact.effects else None
+        self.effects: EffectModel | BanditModel | None = None
+        if artefact is not None and artefact.bandit is not None and self.encoder is not None:
+            self.effects = BanditModel(artefact.bandit, len(artefact.arms), self.encoder.width)
+        elif artefact is not None and artefact.effects is not None:
+            self.effects = EffectModel(artefact.effects)
         self.labels = LabelSet(artefact.labels, artefact.network) if artefact and artefact.labels else None
         self.policy = Policy(blueprint, artefact.sd if artefact else ())
-        self._simple = self.is_choice and (not blueprint.policy.formula or serving.phase == "ship")
+        plain = not blueprint.policy.formula and not blueprint.model.is_bandit
+        self._simple = self.is_choice and (plain or serving.phase == "ship")
         self._derives = len(self.graph.names) > len(self.graph.sourced)
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
@@ -160,7 +166,7 @@ class Snapshot:
     def choose(self, values: Sequence[FeatureValue], predictions: tuple[float, ...]) -> Any:
         """Return what the policy says; None where it is undefined."""
         if self._simple:
-            return best_arm(predictions[: len(self.costs)] if self.labels else predictions, self.hurdles)
+            return best_arm(predictions[: len(self.costs)], self.hurdles)
         return self.policy.row(values, predictions)
 
     def calmed(self, chosen: int, predictions: Sequence[float], before: int) -> int:

@@ -147,6 +147,8 @@ def check_model(blueprint: Blueprint) -> None:
             "name learners: [bandit_linear] or [bandit_trees], or a formula, e.g. epsilon(best_arm(effect, cost), 0.1)"
         )
         raise _refuse("lifecycle.switch", message, fix)
+    if model.is_bandit and not bandit:
+        raise _refuse("model.learners", f"names {model.learners[0]!r}, which no gate judges", "add switch: bandit")
     if bandit and not blueprint.is_choice:
         raise _refuse("lifecycle.switch", f"is 'bandit', but space.type is {blueprint.space.type!r}", "use auto")
 

@@ -110,7 +110,7 @@ def _check_fields(fields: Sequence[Field], given: Mapping[str, Kind]) -> None:
 def _default(blueprint: Blueprint) -> str:
     """Return the formula of a blueprint that gives none."""
     if blueprint.is_choice:
-        return "best_arm(effect, cost)"
+        return "thompson(effect - cost, sd)" if blueprint.model.is_bandit else "best_arm(effect, cost)"
     labels = [label.name for label in blueprint.labels if not label.by_arm and not label.classes]
     if len(labels) == 1 and blueprint.space.type != "structured":
         return f"feature({labels[0]!r})"

@@ -14,6 +14,7 @@ from abloop.errors import ArtefactError
 from abloop.models.effects import EffectSpec
 from abloop.models.labels import LabelSpec
 from abloop.models.network import NetworkSpec
+from abloop.models.posterior import BanditSpec
 from abloop.records import Column
 
 MOST_BYTES = 50_000_000
@@ -32,6 +33,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         labels: The label models, in the order of the blueprint.
         sd: Standard error of each arm's mean, in value, shape (k,).
         network: The network that labels share; None where none does.
+        bandit: Effects with their uncertainty, in place of `effects`; None elsewhere.
     """
 
     format: Literal[1]
@@ -43,6 +45,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: tuple[LabelSpec, ...] = ()
     sd: tuple[float, ...] = ()
     network: NetworkSpec | None = None
+    bandit: BanditSpec | None = None
 
 
 _decoder = msgspec.json.Decoder(Artefact)

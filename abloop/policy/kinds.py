@@ -39,6 +39,7 @@ _SIGNATURES: dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind | None, int]] = 
     "best_arm": ((("arms",), ("arms",)), "choice", 1),
     "softmax": ((("arms",), ("number",)), "shares", 2),
     "epsilon": ((("choice",), ("number",)), "shares", 2),
+    "inverse_gap": ((("arms",), ("number",)), "shares", 2),
     "thompson": ((("arms",), ("arms",)), "shares", 2),
     "uniform": ((), "shares", 0),
 }

@@ -47,6 +47,7 @@ FUNCTIONS = (
     "epsilon",
     "exp",
     "feature",
+    "inverse_gap",
     "log",
     "max",
     "min",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from abloop.libm import exp, log
-from abloop.policy.draws import argmax, epsilon, softmax, thompson
+from abloop.policy.draws import argmax, epsilon, inverse_gap, softmax, thompson
 from abloop.policy.nodes import (
     Arm,
     Binary,
@@ -41,6 +41,7 @@ _GLOBALS: dict[str, Any] = {
     "exp": exp,
     "log": log,
     "argmax": argmax,
+    "inverse_gap": inverse_gap,
     "softmax": softmax,
     "epsilon": epsilon,
     "thompson": thompson,
@@ -246,7 +247,7 @@ class _Writer:
 
     def _call(self, node: Call, each: dict[str, str]) -> str:
         name = node.name
-        if name in ("argmax", "best_arm", "softmax", "thompson"):
+        if name in ("argmax", "best_arm", "softmax", "inverse_gap", "thompson"):
             return self._of_arms(node)
         if name == "uniform":
             return "even"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from abloop.libm import exp_all, log_all
-from abloop.policy.draws import argmax_all, epsilon_all, softmax_all, thompson_all
+from abloop.policy.draws import argmax_all, epsilon_all, inverse_gap_all, softmax_all, thompson_all
 from abloop.policy.nodes import (
     Arm,
     Binary,
@@ -198,7 +198,7 @@ class _Evaluator:
 
     def _call(self, node: Call) -> Any:
         name = node.name
-        if name in ("argmax", "best_arm", "uniform", "softmax", "thompson", "epsilon"):
+        if name in ("argmax", "best_arm", "uniform", "softmax", "inverse_gap", "thompson", "epsilon"):
             return self._of_arms(node)
         if name == "missing":
             text = self.kind_of(node.values[0]) == "text"
@@ -224,8 +224,8 @@ class _Evaluator:
         if name == "uniform":
             return np.full((self._rows, arms), 1.0 / arms)
         first, second = (self.value(value) for value in node.values)
-        if name == "softmax":
-            return softmax_all(self._wide(first), second)
+        if name in ("softmax", "inverse_gap"):
+            return (softmax_all if name == "softmax" else inverse_gap_all)(self._wide(first), second)
         if name == "thompson":
             return thompson_all(self._wide(first), self._wide(second))
         return epsilon_all(np.broadcast_to(first, self._rows), second, arms)

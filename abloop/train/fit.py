@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from abloop.blueprint.learning import BANDITS
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.choice import constant_effects, effect_losses
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import doubly_robust
+from abloop.learners.bandit import fit_bandit_linear, fit_bandit_trees
 from abloop.learners.base import Frame, Sample
 from abloop.learners.candidates import CONSTANT, fit_candidates
 from abloop.learners.nuisance import split_folds
@@ -95,6 +98,10 @@ def fit_release(table: TrainingTable, learner: str, net_values: Sequence[float] 
         return _artefact(table, learner, None, labels)
     if learner == CONSTANT:
         return _artefact(table, learner, _constant(table, net_values), labels)
+    if learner in BANDITS:
+        fit = fit_bandit_linear if learner == "bandit_linear" else fit_bandit_trees
+        bandit = fit(replace(table.sample, features=inputs), seed)
+        return msgspec.structs.replace(_artefact(table, learner, None, labels), arms=_arm_names(table), bandit=bandit)
     (effects,) = fit_candidates([learner], replace(table.sample, features=inputs), seed).effects
     return _artefact(table, learner, effects.spec(), labels)
 
@@ -116,10 +123,14 @@ def _constant(table: TrainingTable, net_values: Sequence[float]) -> EffectSpec:
 
 
 def _artefact(table: TrainingTable, learner: str, effects: EffectSpec | None, labels: Labels = NO_LABELS) -> Artefact:
-    names = tuple(arm.name for arm in table.blueprint.ordered_arms()) if effects else ()
+    names = _arm_names(table) if effects else ()
     sd = tuple(standard_errors(table.sample)) if effects else ()
     rows, columns = len(table.sample.arm), table.encoder.columns
     return Artefact(1, learner, names, columns, effects, rows, labels.specs, sd, labels.network)
+
+
+def _arm_names(table: TrainingTable) -> tuple[str, ...]:
+    return tuple(arm.name for arm in table.blueprint.ordered_arms())
 
 
 def standard_errors(sample: Sample) -> list[float]:

@@ -60,7 +60,13 @@ LEAVES: dict[Kind, list[str]] = {
     "text": ["country", "device", "'FI'"],
     "arms": ["effect", "cost"],
     "choice": ["arm('on')", "argmax(effect)", "best_arm(effect, cost)", "best_arm(cost)"],
-    "shares": ["uniform()", "softmax(effect, 1)", "thompson(effect, cost)", "epsilon(arm('off'), 0.3)"],
+    "shares": [
+        "uniform()",
+        "softmax(effect, 1)",
+        "inverse_gap(effect, 4)",
+        "thompson(effect, cost)",
+        "epsilon(arm('off'), 0.3)",
+    ],
     "record": ["{{'a': x, 'b': True}}"],
 }
 GROWN: dict[Kind, list[str]] = {

@@ -15,6 +15,8 @@ from abloop.policy.draws import (
     argmax_all,
     epsilon,
     epsilon_all,
+    inverse_gap,
+    inverse_gap_all,
     softmax,
     softmax_all,
     thompson,
@@ -96,9 +98,11 @@ def test_one_decision_equals_its_row(arms: int) -> None:
     values, widths, heat = np.array(rows), np.array(spreads), np.array(heats)
     with np.errstate(all="ignore"):
         many = softmax_all(values, heat), thompson_all(values, widths), epsilon_all(argmax_all(values), heat, arms)
+        many = (*many, inverse_gap_all(values, heat))
     assert argmax_all(values).tolist() == [argmax(row) for row in rows]
     for index, (row, spread, single) in enumerate(zip(rows, spreads, heats, strict=True)):
         one = softmax(row, single), thompson(row, spread), epsilon(argmax(row), single, arms)
+        one = (*one, inverse_gap(row, single))
         for alone, frame in zip(one, many, strict=True):
             here = frame[index].tolist()
             assert all(map(math.isnan, here)) if alone is None else alone == tuple(here), (row, spread, single)
