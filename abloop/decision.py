@@ -140,9 +140,9 @@ def settle(
         if drawn is not None:
             arm, shares = drawn
             return (), "randomise", arm, shares[arm], snapshot.values[arm]
-        arm = assignment.arm(unit)
+        arm = assignment.arm(snapshot.drawn_as(unit, now))
         return (), "randomise", arm, snapshot.weights[arm], snapshot.values[arm]
-    return personalise(snapshot, unit, features, drawn, before)
+    return personalise(snapshot, snapshot.drawn_as(unit, now), features, drawn, before)
 
 
 def screen(

@@ -14,6 +14,7 @@ import numpy as np
 
 from abloop import join as joining
 from abloop.blueprint import Blueprint
+from abloop.blueprint.learning import LONG_TERM
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.gate import judge
@@ -35,6 +36,7 @@ from abloop.train.bandit import cannot_play, play
 from abloop.train.fit import constant_release, cross_fit, fit_release
 from abloop.train.history import import_trial
 from abloop.train.labels import label_losses
+from abloop.train.long_term import cannot_follow, judge_long_term
 from abloop.train.progress import Progress
 from abloop.train.refusal import cannot_judge, cannot_predict
 from abloop.train.search import search
@@ -209,6 +211,8 @@ def gate(
         return judged
     mismatch = seen.notes[0] if seen.srm < SRM_ALARM else ""
     reason = cannot_judge(table, mismatch) if table.blueprint.is_choice else cannot_predict(table)
+    long_term = table.blueprint.model.learners == (LONG_TERM,)
+    reason = reason or (cannot_follow(table) if long_term else "")
     if not reason and table.blueprint.labels and table.blueprint.model.budget:
         table = search(table, time.monotonic, progress)
     if reason:
@@ -218,6 +222,11 @@ def gate(
         verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = msgspec.structs.replace(verdict, rows=seen.rows)
         model = fit_release(table, verdict.learner)
+        judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
+    elif long_term:
+        verdict = judge_long_term(table, progress, always_valid=always_valid)
+        model = fit_release(table, verdict.learner)
+        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
         judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
     else:
         verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)

@@ -120,6 +120,7 @@ class Snapshot:
         condition = compile_target(blueprint)
         self.target = Target(condition, self.graph.names) if condition else None
         self.sticky = trial.sticky
+        self.redraw = trial.redraw
         self.calm = trial.calm if artefact is not None and serving.phase == "personalise" else 0.0
         self.screened = _screens(trial) or serving.phase == "paused"
         self._take(artefact)
@@ -141,9 +142,13 @@ class Snapshot:
         slots = self.graph.slots
         self._slots = None if slots == tuple(range(len(self.graph.names))) else slots
         self.serves = artefact is not None or (not self.policy.needs_release and serving.phase == "personalise")
-        self.only_randomises = self.is_choice and not self.serves and not self.screened
+        self.only_randomises = self.is_choice and not self.serves and not self.screened and not self.redraw
         plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
         self.quick = plain and self.only_randomises and not self.conceals
+
+    def drawn_as(self, unit: str, now: float) -> str:
+        """Return what is hashed for a unit's draws: the unit, and the period where its arm is drawn anew."""
+        return f"{unit}@{now // self.redraw:.0f}" if self.redraw else unit
 
     def forced(self, unit: str, force: str) -> int | None:
         """Return the arm that a call or the blueprint asks for by name; None where there is none."""
@@ -215,6 +220,7 @@ def _screens(trial: Experiment) -> bool:
         explore=trial.explore,
         margin=trial.margin,
         calm=trial.calm,
+        redraw=trial.redraw,
     )
     return trial != asks_nobody
 

@@ -44,6 +44,10 @@ def check_experiment(blueprint: Blueprint) -> None:
     if trial.calm and trial.sticky:
         message = "experiment.calm keeps the policy's arms, experiment.sticky those that were drawn; remove one"
         raise BlueprintError(message, place="experiment.calm")
+    validate.in_range("experiment.redraw", trial.redraw, 0, 366 * 86_400)
+    if trial.redraw and (trial.sticky or trial.calm or trial.hash != "xxh3"):
+        message = "experiment.redraw draws arms anew, and sticky, calm or another hash keeps them; remove one"
+        raise BlueprintError(message, place="experiment.redraw")
     compile_target(blueprint)
 
 

@@ -149,6 +149,9 @@ def check_model(blueprint: Blueprint) -> None:
         raise _refuse("lifecycle.switch", message, fix)
     if model.is_bandit and not bandit:
         raise _refuse("model.learners", f"names {model.learners[0]!r}, which no gate judges", "add switch: bandit")
+    if alone == [LONG_TERM] and not (blueprint.is_choice and blueprint.experiment.redraw):
+        what = "names 'q', which learns from units that meet several arms"
+        raise _refuse("model.learners", what, "give a choice of arms, and experiment.redraw, e.g. 24h")
     if bandit and not blueprint.is_choice:
         raise _refuse("lifecycle.switch", f"is 'bandit', but space.type is {blueprint.space.type!r}", "use auto")
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from abloop.features.spec import Seconds
+
 Hash = Literal["xxh3", "growthbook-1", "growthbook-2", "given"]
 
 
@@ -82,6 +84,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         calm: Value, from 0, by which another arm must be predicted to be better, net of costs, than the one that the
             policy gave a unit before, so that nobody's arm flickers while features wander; 0 forgets it. Of
             strategies without a policy of their own, and not with `sticky`.
+        redraw: Seconds after which a unit's arm is drawn anew; also written `1s`, `24h`. 0 keeps it, as an A/B test
+            must; what an arm does in the long run (`learners: [q]`) shows only where one unit meets several.
     """
 
     salt: str = ""
@@ -97,3 +101,4 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     explore: float = 0.1
     margin: float = 0.0
     calm: float = 0.0
+    redraw: Seconds = 0.0

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from abloop.libm import exp, log
-from abloop.policy.draws import argmax, epsilon, inverse_gap, softmax, thompson
+from abloop.policy.draws import argmax, epsilon, softmax, thompson
+from abloop.policy.gaps import inverse_gap
 from abloop.policy.nodes import (
     Arm,
     Binary,

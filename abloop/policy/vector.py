@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from abloop.libm import exp_all, log_all
-from abloop.policy.draws import argmax_all, epsilon_all, inverse_gap_all, softmax_all, thompson_all
+from abloop.policy.draws import argmax_all, epsilon_all, softmax_all, thompson_all
+from abloop.policy.gaps import inverse_gap_all
 from abloop.policy.nodes import (
     Arm,
     Binary,

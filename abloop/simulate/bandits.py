@@ -14,7 +14,8 @@ import numpy as np
 from abloop.learners.bandit import fit_bandit_linear, fit_bandit_trees
 from abloop.learners.base import Frame, Sample
 from abloop.models.posterior import BanditModel, BanditSpec
-from abloop.policy.draws import argmax_all, epsilon_all, inverse_gap_all, thompson_all
+from abloop.policy.draws import argmax_all, epsilon_all, thompson_all
+from abloop.policy.gaps import inverse_gap_all
 
 Shares = Callable[[Frame, Frame, int], Frame]
 Fit = Callable[[Sample, int], BanditSpec]

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from abloop.blueprint.learning import BANDITS
+from abloop.blueprint.learning import BANDITS, LONG_TERM
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.choice import constant_effects, effect_losses
 from abloop.evaluate.gate import Evidence
@@ -22,6 +22,7 @@ from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.policy.choose import best_arms, hurdles
 from abloop.train.labels import Labels, fit_labels
+from abloop.train.long_term import fit_long_term
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 
@@ -102,6 +103,9 @@ def fit_release(table: TrainingTable, learner: str, net_values: Sequence[float] 
         fit = fit_bandit_linear if learner == "bandit_linear" else fit_bandit_trees
         bandit = fit(replace(table.sample, features=inputs), seed)
         return msgspec.structs.replace(_artefact(table, learner, None, labels), arms=_arm_names(table), bandit=bandit)
+    if learner == LONG_TERM:
+        spec = fit_long_term(table).spec(table.encoder.width, table.costs)
+        return _artefact(table, learner, spec, labels)
     (effects,) = fit_candidates([learner], replace(table.sample, features=inputs), seed).effects
     return _artefact(table, learner, effects.spec(), labels)
 

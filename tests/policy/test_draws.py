@@ -15,13 +15,12 @@ from abloop.policy.draws import (
     argmax_all,
     epsilon,
     epsilon_all,
-    inverse_gap,
-    inverse_gap_all,
     softmax,
     softmax_all,
     thompson,
     thompson_all,
 )
+from abloop.policy.gaps import inverse_gap, inverse_gap_all
 from tests.policy.formulas import ODD
 
 
