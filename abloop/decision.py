@@ -6,15 +6,11 @@ which is how a decision is explained from its record.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-import msgspec
-
 from abloop.assign.experiment import Assignment
-from abloop.blueprint.spec import DEFAULT
 from abloop.errors import DataError
 from abloop.features.read import Fetched, read_from
 from abloop.policy.explore import mixed_propensity
@@ -251,24 +247,3 @@ def unit_text(unit: object, strategy: str, key: str) -> str:
         f"strategy {strategy!r}: context[{key!r}] {came}; allowed: a text or a whole number. "
         f"Pass it: get_decision(decision_id, {{{key!r}: ...}})"
     )
-
-
-def arrange(found: Sequence[Decision]) -> list[int]:
-    """Return the order of a list by score, greatest first; equals and those without a score in the order given.
-
-    Where the default was drawn, or nothing can be scored, that is the order given.
-    """
-    scores = [decision.decision for decision in found]
-    if any(decision.arm == DEFAULT for decision in found):
-        return list(range(len(found)))
-    return sorted(range(len(found)), key=lambda index: -scores[index] if isinstance(scores[index], float) else math.inf)
-
-
-def placed(found: Sequence[Decision], order: Sequence[int]) -> list[Decision]:
-    """Return the decisions of a list with the position each was given and its score."""
-    out = []
-    for position, index in enumerate(order):
-        decision = found[index]
-        score = decision.decision if isinstance(decision.decision, float) else None
-        out.append(msgspec.structs.replace(decision, decision={"position": position, "score": score}))
-    return out

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.conceal import conceal
-from abloop.decision import Drawn, arrange, decide, had, keeps, placed, randomise, remember, unit_text
+from abloop.decision import Drawn, decide, had, keeps, randomise, remember, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.ids import new_key
+from abloop.ranking import arrange
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
 from abloop.store.sticky import StickyStore
@@ -194,8 +195,8 @@ class Strategy:
         """Return the order of a list, best first, after its records are safe. It never raises.
 
         Every context is a decision of its own with the id `DECISION_ID/INDEX`: log what happened to the third of
-        the list with `log_observations(f"{decision_id}/2", ...)`. What was decided is its position, from 0, and
-        its score. The default, before there is anything to order by, is the order that was given.
+        the list with `log_observations(f"{decision_id}/2", ...)`. What was decided is its position, from 0, and its
+        score. Before there is anything to order by it is the order that was given.
 
         Args:
             decision_id: Names the whole list.
@@ -214,15 +215,13 @@ class Strategy:
             [1, 2, 0]
             >>> loop.close()
         """
-        started = perf_counter_ns()
-        snapshot = self.snapshot
+        started, snapshot = perf_counter_ns(), self.snapshot
         try:
             if not snapshot.version:
                 return list(range(len(contexts)))
             if snapshot.split is not None and contexts:
-                snapshot = snapshot.split.pick(
-                    unit_text(contexts[0].get(snapshot.unit_key), self.name, snapshot.unit_key)
-                )
+                unit = contexts[0].get(snapshot.unit_key)
+                snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
             now, found = self._clock(), []
             for index, given in enumerate(contexts):
                 context = conceal(snapshot.blueprint, given, self._pseudonym) if snapshot.conceals else given
@@ -230,7 +229,8 @@ class Strategy:
                 found.append(decide(snapshot, f"{decision_id}/{index}", context, now, started, fetched))
                 if snapshot.feed is not None:
                     snapshot.feed.decided(found[-1].decision_id, fetched.entities)
-            for decision in placed(found, order := arrange(found)):
+            order, decisions = arrange(snapshot, decision_id, found)
+            for decision in decisions:
                 self._append(encode(decision))
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)

@@ -9,7 +9,7 @@ from abloop.assign.allocation import Allocation
 from abloop.assign.experiment import Assignment, BucketAssignment
 from abloop.assign.screen import Screen
 from abloop.blueprint import Blueprint
-from abloop.blueprint.policy import Policy
+from abloop.blueprint.policy import Policy, challenged
 from abloop.blueprint.randomisation import Experiment
 from abloop.blueprint.spec import DEFAULT, Space
 from abloop.blueprint.spec import Policy as PolicySpec
@@ -136,6 +136,7 @@ class Snapshot:
             self.effects = EffectModel(artefact.effects)
         self.labels = LabelSet(artefact.labels, artefact.network) if artefact and artefact.labels else None
         self.policy = Policy(blueprint, artefact.sd if artefact else ())
+        self.challenger = Policy(challenged(blueprint)) if blueprint.ranking.challenger else None
         plain = not blueprint.policy.formula and not blueprint.model.is_bandit
         self._simple = self.is_choice and (plain or serving.phase == "ship")
         self._derives = len(self.graph.names) > len(self.graph.sourced)

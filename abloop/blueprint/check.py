@@ -5,7 +5,14 @@ from __future__ import annotations
 from abloop import validate
 from abloop.blueprint.check_experiment import check_experiment
 from abloop.blueprint.check_keeping import check_keeping, check_outcomes
-from abloop.blueprint.check_parts import check_features, check_labels, check_model, check_policy, check_space
+from abloop.blueprint.check_parts import (
+    check_features,
+    check_labels,
+    check_model,
+    check_policy,
+    check_ranking,
+    check_space,
+)
 from abloop.blueprint.check_reading import check_reading
 from abloop.blueprint.spec import Arm, Blueprint, Metric
 from abloop.errors import BlueprintError, unknown
@@ -26,6 +33,7 @@ def check(blueprint: Blueprint) -> Blueprint:
     check_labels(blueprint)
     check_model(blueprint)
     check_policy(blueprint)
+    check_ranking(blueprint)
     check_experiment(blueprint)
     check_reading(blueprint, blueprint.readout)
     return blueprint

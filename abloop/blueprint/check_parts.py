@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abloop import validate
 from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
-from abloop.blueprint.policy import compile_formula
+from abloop.blueprint.policy import challenged, compile_formula
+from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
 from abloop.errors import BlueprintError, listed, unknown
 from abloop.features.graph import Graph
@@ -121,6 +122,36 @@ def _check_task(blueprint: Blueprint, label: Label, path: str) -> None:
         raise _refuse(f"{path}.{what}", f"needs lists, but space.type is {blueprint.space.type!r}", "remove it")
     if label.task == "rank" and blueprint.model.kind in ("linear", "network"):
         raise _refuse(f"{path}.task", f"'rank' needs trees, but model.kind is {blueprint.model.kind!r}", "use trees")
+
+
+def check_ranking(blueprint: Blueprint) -> None:
+    """Check how a list is ordered.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    ranking = blueprint.ranking
+    if ranking == Ranking():
+        return
+    if blueprint.space.type != "ordering":
+        raise _refuse("ranking", f"belongs to an ordering, but space.type is {blueprint.space.type!r}", "remove it")
+    if list(ranking.slots) != sorted(set(ranking.slots)) or min((0, *ranking.slots)) < 0:
+        raise _refuse("ranking.slots", f"are {list(ranking.slots)}", "name positions from 0, rising, e.g. [2, 5]")
+    validate.in_range("ranking.explore", ranking.explore, 0, 0.5)
+    validate.in_range("ranking.most", ranking.most, 1, 1_000_000)
+    validate.in_range("ranking.within", ranking.within, 1, 1_000_000)
+    graph = Graph(blueprint.features)
+    kinds = dict(zip(graph.names, graph.types, strict=True))
+    if ranking.diverse and kinds.get(ranking.diverse) != "categorical":
+        named = [name for name, kind in kinds.items() if kind == "categorical"]
+        place = "ranking.diverse"
+        raise BlueprintError(f"{place}: {unknown('categorical feature', ranking.diverse, named)}", place=place)
+    metrics = [metric.name for metric in blueprint.metrics]
+    if ranking.shown and ranking.shown not in metrics:
+        place = "ranking.shown"
+        raise BlueprintError(f"{place}: {unknown('metric', ranking.shown, metrics)}", place=place)
+    if ranking.challenger:
+        compile_formula(challenged(blueprint))
 
 
 def check_model(blueprint: Blueprint) -> None:

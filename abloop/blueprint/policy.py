@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from abloop.blueprint.spec import Blueprint, Field
 from abloop.errors import BlueprintError, listed
 from abloop.features.graph import Graph
@@ -116,6 +118,12 @@ def _default(blueprint: Blueprint) -> str:
         return f"feature({labels[0]!r})"
     kind = blueprint.space.type
     raise BlueprintError(f"policy.formula is missing; a {kind} space needs {_WANTED[kind]}", place="policy.formula")
+
+
+def challenged(blueprint: Blueprint) -> Blueprint:
+    """Return a blueprint whose formula is that of its challenger."""
+    policy = msgspec.structs.replace(blueprint.policy, formula=blueprint.ranking.challenger)
+    return msgspec.structs.replace(blueprint, policy=policy)
 
 
 def first_phase(blueprint: Blueprint) -> Phase:

@@ -8,6 +8,7 @@ import msgspec
 
 from abloop.blueprint.learning import Label, Model
 from abloop.blueprint.randomisation import Experiment
+from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.reading import Reading
 from abloop.features.spec import Feature, Group, Seconds
 
@@ -169,6 +170,7 @@ class Blueprint(_Spec, frozen=True):
         features: What is logged and learned from.
         labels: What is predicted besides the effects.
         policy: How predictions become a decision.
+        ranking: Of an ordering: how a list is ordered besides the score.
         experiment: How units are randomised.
         model: What learns.
         lifecycle: When rows are complete, when the strategy switches and how long its rows are kept.
@@ -191,6 +193,7 @@ class Blueprint(_Spec, frozen=True):
     features: tuple[Feature, ...] = ()
     labels: tuple[Label, ...] = ()
     policy: Policy = Policy()
+    ranking: Ranking = Ranking()
     experiment: Experiment = Experiment()
     model: Model = Model()
     lifecycle: Lifecycle = Lifecycle()

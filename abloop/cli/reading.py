@@ -1,4 +1,4 @@
-"""The commands that look: readout, hte, history, explain, overlap, schema."""
+"""The commands that look: readout, hte, history, explain, interleave, overlap, schema."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def add_reading(add: Add) -> None:
     planned.add_argument(
         "--inference", choices=["fixed", "sequential", "group"], default="fixed", help="how it is read"
     )
+    turns = add("interleave", interleave, "Print which of two rankers that took turns got more.")
+    turns.add_argument("strategy", help="its name")
+    turns.add_argument("--metric", default="", help="what is counted; the first goal where left out")
+    add_url(turns)
     add_url(add("overlap", overlap, "Print which running experiments share units."))
     add("schema", schema, "Print the JSON Schema of blueprints, for editors.")
 
@@ -116,6 +120,16 @@ def schema(options: argparse.Namespace) -> int:
 
     del options
     print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+    return 0
+
+
+def interleave(options: argparse.Namespace) -> int:
+    """Print how a ranking's challenger does."""
+    from abloop.readout.interleaving import interleaved
+
+    with closing(open_loop(options)) as loop:
+        found = interleaved(loop, options.strategy, options.metric)
+    show(options, found.to_dict(), lambda: found.words)
     return 0
 
 

@@ -33,6 +33,8 @@ class LabelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         linears: Linear models, one for each arm or class; empty for another kind.
         head: The first of its outputs of the network; -1 for another kind.
         last: What is appended to the inputs as a last column, where training knew more than a decision does.
+        looked: Share of candidates that are looked at, by position from 0, the first 1; empty where that is no part of
+            the model. A prediction is of what is looked at.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LabelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linears: tuple[Linear, ...] = ()
     head: int = -1
     last: float | None = None
+    looked: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -72,6 +75,7 @@ class LabelModel:
         fits = min(numbers) >= 0 and not (spec.arms and (spec.classes or spec.last is not None))
         fits = fits and spec.classes != 1 and (spec.link == "softmax") == bool(spec.classes)
         fits = fits and len(spec.linears) in (0, spec.width) and not (spec.trees and spec.linears)
+        fits = fits and all(0.0 <= share <= 1.0 for share in spec.looked)
         fits = fits and (spec.head < 0 or not (spec.trees or spec.linears))
         if not fits:
             raise ArtefactError(
@@ -125,6 +129,24 @@ class LabelModel:
             found = scores[:, self.spec.head : self.spec.head + self.spec.width]
         found = softmax_rows(found) if self.spec.link == "softmax" else linked(found, self.spec.link)
         return found if self.spec.width > 1 or self.spec.arms else found[:, 0]
+
+
+def at_positions(spec: LabelSpec, values: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a label trained with positions predicts of candidates where they were shown, as training saw them.
+
+    Args:
+        spec: The model, of trees or linear models and one output.
+        values: Inputs, shape (n, d).
+        positions: From 0, shape (n,); missing ones are the first.
+    """
+    import numpy as np
+
+    if spec.looked:
+        at = np.minimum(np.nan_to_num(positions), len(spec.looked) - 1).astype(np.intp)
+        shown: NDArray[np.float64] = LabelModel(spec).frame(values) * np.asarray(spec.looked)[at]
+        return shown
+    told = np.column_stack([values, np.where(np.isnan(positions), 0.0, positions)])
+    return LabelModel(msgspec.structs.replace(spec, columns=spec.columns + 1, last=None)).frame(told)
 
 
 class LabelSet:

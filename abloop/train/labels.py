@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from abloop.blueprint.learning import Kind, Label
 from abloop.evaluate.tasks import losses_of, nothing_known
 from abloop.learners.base import Frame, Index
-from abloop.models.labels import LabelSet, LabelSpec
+from abloop.models.labels import LabelSet, LabelSpec, at_positions
 from abloop.models.network import NetworkSpec
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
@@ -34,9 +34,18 @@ class Labels:
     specs: tuple[LabelSpec, ...]
     network: NetworkSpec | None = None
 
-    def predict(self, inputs: Frame) -> dict[str, Frame]:
-        """Return predictions by what the formula reads, each of shape (n,), or (n, k) by arm."""
-        return LabelSet(self.specs, self.network).frame(inputs)
+    def predict(self, inputs: Frame, positions: Frame | None = None) -> dict[str, Frame]:
+        """Return predictions by what the formula reads, each of shape (n,), or (n, k) by arm.
+
+        Args:
+            inputs: Shape (n, d), NaN where missing.
+            positions: Where candidates were shown, shape (n,), to predict what was seen there; None for what serves.
+        """
+        found = LabelSet(self.specs, self.network).frame(inputs)
+        for spec in self.specs if positions is not None else ():
+            if spec.looked or spec.last is not None:
+                found[spec.name] = at_positions(spec, inputs, positions)  # type: ignore[arg-type]
+        return found
 
 
 def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> Labels:
@@ -169,7 +178,7 @@ def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], lab
             fitted = Labels((specs[label.name],), network)
         else:
             fitted = Labels((_fit_one(table, inputs, before, label, task, kind),))
-        predicted = fitted.predict(inputs[after])
+        predicted = fitted.predict(inputs[after], table.positions[after])
         losses = _losses(
             label, task, table.metrics[label.name][after], predicted, table.sample.arm[after], table.lists[after]
         )
@@ -216,7 +225,7 @@ def label_losses(
         if not all(_learnable(table, label, before) for label in table.blueprint.labels):
             continue
         inputs = table.inputs(before)
-        predicted = fit_labels(table, inputs, before).predict(inputs[test])
+        predicted = fit_labels(table, inputs, before).predict(inputs[test], table.positions[test])
         for label in wanted:
             values = table.metrics[label.name]
             here = test[~np.isnan(values[test])]

@@ -104,5 +104,7 @@ def _loss(table: TrainingTable, inputs: Frame, before: Any, after: Any) -> float
         values = table.metrics[label.name]
         task = settled(label, values[before & ~np.isnan(values)])
         fitted = Labels((fit_tree_label(table, inputs, before, label, task),))
-        found.append(mean_loss(table, label, task, fitted.predict(inputs[after]), before, after))
+        found.append(
+            mean_loss(table, label, task, fitted.predict(inputs[after], table.positions[after]), before, after)
+        )
     return float(np.mean(found))

@@ -159,11 +159,11 @@ def _arrays(
         {metric.name: _numbers(table, f"y.{metric.name}", rows) for metric in blueprint.metrics},
         _firsts(table, groups),
         _numbers(table, "time", rows),
-        *_places(table, rows),
+        *_places(table, rows, blueprint.ranking.shown),
     )
 
 
-def _places(table: pa.Table, rows: int) -> tuple[NDArray[np.intp], Frame]:
+def _places(table: pa.Table, rows: int, shown: str) -> tuple[NDArray[np.intp], Frame]:
     """Return each row's list and its position there; a list of its own and none for what was not in a list."""
     if "record" not in table.column_names or not rows:
         return np.arange(rows), np.full(rows, np.nan)
@@ -173,6 +173,9 @@ def _places(table: pa.Table, rows: int) -> tuple[NDArray[np.intp], Frame]:
     for row, record in enumerate(decode_many(table["record"].to_pylist())):
         if isinstance(record, Decision) and isinstance(record.decision, dict):
             positions[row] = record.decision.get("position", np.nan)
+    if shown:
+        seen = _numbers(table, f"y.{shown}", rows)
+        positions = np.where(np.isnan(seen), positions, seen)
     return lists, positions
 
 

@@ -85,8 +85,8 @@ def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str
     columns, last = rows.inputs.shape[1], None
     features = with_arm(rows.inputs, rows.arm) if label.by_arm else rows.inputs
     if label.position and task == "binary" and not np.isnan(rows.positions).all():
-        trees = fit_relevance(rows.inputs, rows.values, rows.positions, seed, {**chosen, "rounds": rounds}).trees
-        return LabelSpec(label.name, "logistic", trees, columns)
+        found = fit_relevance(rows.inputs, rows.values, rows.positions, seed, {**chosen, "rounds": rounds})
+        return LabelSpec(label.name, "logistic", found.trees, columns, looked=tuple(found.looked.tolist()))
     if label.position:
         features, last = np.column_stack([rows.inputs, rows.positions]), 0.0
     objective = {"multiclass": "multiclass", "quantile": "quantile", "rank": "lambdarank"}.get(task, task)
