@@ -78,7 +78,7 @@ def unpack(name: str, payload: bytes) -> Artefact:
         )
     try:
         artefact = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ArtefactError(f"artefact {name[:12]} is not an artefact of format 1: {error}") from error
     inputs, arms, effects = sum(column.width for column in artefact.columns), len(artefact.arms), artefact.effects
     fits = not effects or (effects.columns == inputs and len(effects.base) == arms)

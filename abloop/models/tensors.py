@@ -66,7 +66,7 @@ def read_tensors(payload: bytes) -> dict[str, NDArray[np.float64]]:
         raise ArtefactError(f"tensors have {len(payload)} bytes and a header up to {start}; they were cut or altered")
     try:
         entries = _header.decode(payload[LENGTH:start])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtefactError(f"tensors have no readable header: {error}") from error
     found, at = {}, 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):

@@ -16,7 +16,7 @@ from abloop.models.gbdt import bin_rows, fit_binned, flatten, raw_scores
 from abloop.models.link import linked
 from abloop.models.trees import Tree
 
-TURNS = 8
+TURNS = 20
 LEAST = 1e-3  # share of looks at any position
 MOST_POSITIONS = 50  # those beyond are one
 
@@ -68,7 +68,7 @@ def fit_relevance(
             np.bincount(at[known], minlength=places), 1
         )
         looked = np.clip(looked / max(looked[0], LEAST), LEAST, 1.0)
-        fewer = rounds if turn == TURNS - 1 else max(20, rounds // 2)
+        fewer = rounds if turn == TURNS - 1 else max(20, rounds // 3)
         booster = fit_binned(data, np.clip(was_relevant, 0.0, 1.0), seed, "cross_entropy", chosen, fewer)
         relevant = np.clip(linked(raw_scores(booster, inputs), "logistic"), LEAST, 1 - LEAST)
     return Relevance(flatten(booster), looked)
