@@ -13,6 +13,7 @@ from pathlib import Path
 from abloop.cli.changing import add_changing
 from abloop.cli.importing import add_importing
 from abloop.cli.keeping import add_keeping
+from abloop.cli.predicting import add_predicting
 from abloop.cli.reading import add_reading
 from abloop.cli.storing import add_storing
 from abloop.cli.terminal import Command, Progress, add_url, show
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--url", default="", help="database to leave the strategy in (default: a temporary one)")
     add_changing(add)
     add_reading(add)
+    add_predicting(add)
     add_importing(add)
     add_storing(add)
     add_keeping(add)

@@ -76,6 +76,7 @@ def altered(payload: bytes, rng: np.random.Generator) -> bytes:
     """Return bytes with some changed, cut out, doubled, or swapped for a digit."""
     data = bytearray(payload)
     for _ in range(int(rng.integers(1, 4))):
+        data = data or bytearray(b"{}")
         spot, kind = int(rng.integers(len(data))), int(rng.integers(5))
         if kind == 0:
             data[spot] ^= 1 << int(rng.integers(8))

@@ -1,0 +1,130 @@
+"""Small files for devices: a label's model as ONNX, which runs without Python, within a budget of bytes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abloop.errors import DataError, MissingExtraError, unknown
+from abloop.models.artefact import Artefact
+from abloop.models.labels import LabelSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET, TREES_OPSET, IR = 18, 3, 9
+
+
+def to_onnx(artefact: Artefact, label: str, *, most_bytes: int = 1_000_000) -> bytes:
+    """Return a label's model as the bytes of an ONNX file.
+
+    Its input `inputs` has shape (n, d), single precision, NaN where missing: the features as the artefact's columns
+    encode them. Its output `predictions` has shape (n, width). Inputs that single precision can hold go the same way
+    through every tree.
+
+    Args:
+        artefact: A release.
+        label: Its name; of trees, and not predicted by arm.
+        most_bytes: Size that the file must not exceed.
+
+    Raises:
+        DataError: There is no such label, its model is of another kind, or the file would be too large.
+        MissingExtraError: onnx is not installed.
+
+    Example:
+        >>> from abloop.models.trees import Tree
+        >>> from abloop.records import Column
+        >>> stump = Tree((0,), (0.5,), (-1,), (-2,), (2,), (1.0, 3.0))
+        >>> spec = LabelSpec("spend", "identity", (stump,), 1)
+        >>> len(to_onnx(Artefact(1, "labels", (), (Column("age", "numeric"),), None, 100, (spec,)), "spend")) < 1_000
+        True
+    """
+    specs = {spec.name: spec for spec in artefact.labels}
+    if label not in specs:
+        raise DataError(unknown("label", label, specs))
+    spec = specs[label]
+    if not spec.trees or spec.arms or spec.last is not None:
+        raise DataError(
+            f"label {label!r} is not of trees that read the features alone; export it from `model.kind: trees`"
+        )
+    if any(bits & 4 for tree in spec.trees for bits in tree.missing):
+        raise DataError(
+            f"label {label!r} takes zero for missing, which ONNX cannot say; train it without zero_as_missing"
+        )
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("a file for devices needs onnx: pip install 'abloop[device]'") from error
+    payload = _model(spec).SerializeToString()
+    if len(payload) > most_bytes:
+        raise DataError(
+            f"label {label!r} takes {len(payload):,} bytes as ONNX; allowed: {most_bytes:,}. Use `model.size: small`"
+        )
+    found: bytes = payload
+    return found
+
+
+def _model(spec: LabelSpec) -> ModelProto:
+    """Return the graph: one tree ensemble, and the link."""
+    from onnx import TensorProto, helper
+
+    lists: Any = _attributes(spec)
+    scores = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["inputs"],
+        ["scores"],
+        domain="ai.onnx.ml",
+        n_targets=spec.width,
+        post_transform="NONE",
+        **lists,
+    )
+    name = {"logistic": "Sigmoid", "softmax": "Softmax"}.get(spec.link, "Identity")
+    axis: Any = {"axis": 1} if name == "Softmax" else {}
+    last = helper.make_node(name, ["scores"], ["predictions"], **axis)
+    graph = helper.make_graph(
+        [scores, last],
+        spec.name,
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, spec.columns])],
+        [helper.make_tensor_value_info("predictions", TensorProto.FLOAT, [None, spec.width])],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREES_OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR)
+
+
+def _attributes(spec: LabelSpec) -> dict[str, list[Any]]:
+    """Return the trees as the lists of ONNX."""
+    names = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
+    found: dict[str, list[Any]] = {f"nodes_{name}": [] for name in (*names, "missing_value_tracks_true")}
+    found |= {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
+    for number, tree in enumerate(spec.trees):
+        inner = len(tree.feature)
+        for node in range(inner):
+            children = [child if child >= 0 else inner + ~child for child in (tree.left[node], tree.right[node])]
+            limit = _single(tree.threshold[node])
+            row = (number, node, tree.feature[node], limit, "BRANCH_LEQ", *children, int(tree.nan_left(node)))
+            for name, value in zip(found, row, strict=False):
+                found[name].append(value)
+        for at, leaf in enumerate(tree.leaf):
+            row = (number, inner + at, 0, 0.0, "LEAF", 0, 0, 0)
+            for name, value in zip(found, row, strict=False):
+                found[name].append(value)
+            for name, value in zip(
+                ("treeids", "nodeids", "ids", "weights"), (number, inner + at, _target(spec, number), leaf), strict=True
+            ):
+                found[f"target_{name}"].append(value)
+    return found
+
+
+def _target(spec: LabelSpec, number: int) -> int:
+    """Return which output a tree adds to."""
+    return number % spec.classes if spec.classes else 0
+
+
+def _single(threshold: float) -> float:
+    """Return the greatest single-precision number not above a threshold, so that x <= t stays what it was."""
+    limit = np.float32(threshold)
+    if float(limit) > threshold:
+        limit = np.nextafter(limit, np.float32(-math.inf))
+    return float(limit)
