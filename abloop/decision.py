@@ -19,6 +19,7 @@ from abloop.snapshot import NOTHING, Snapshot
 from abloop.store.sticky import StickyStore
 
 Drawn = tuple[int, Sequence[float]]
+Known = tuple[tuple[FeatureValue, ...], tuple[float, ...]]
 Settled = tuple[tuple[float, ...], Phase, int, float, Any]
 
 
@@ -32,6 +33,7 @@ def decide(
     force: str = "",
     drawn: Drawn | None = None,
     before: int | None = None,
+    known: Known | None = None,
 ) -> Decision:
     """Return the decision for a context.
 
@@ -45,6 +47,7 @@ def decide(
         force: Name of the arm that this call asks for; no such arm is no force.
         drawn: Arm that was drawn elsewhere or before, and the shares it was drawn by.
         before: Arm that the policy gave the unit before, where it is to be kept.
+        known: Features and predictions of the context, where they were computed with those of others.
 
     Raises:
         DataError: The context has no usable unit, or the decision id is not text.
@@ -56,11 +59,14 @@ def decide(
         unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
     if type(decision_id) is not str or not decision_id:
         raise _no_id(decision_id)
-    if fetched.rows:
+    ready = None
+    if known is not None:
+        features, ready = known
+    elif fetched.rows:
         features = read_from(snapshot.features, snapshot.sources, (context, *fetched.rows))
     else:
         features = snapshot.read(context)
-    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn, before)
+    predictions, phase, arm, propensity, decision = settle(snapshot, unit, features, now, force, drawn, before, ready)
     return Decision(
         decision_id,
         snapshot.strategy,
@@ -79,6 +85,43 @@ def decide(
         fetched.ages,
         None if drawn is None or phase not in ("randomise", "explore") else drawn[1][arm],
     )
+
+
+def decide_list(
+    snapshot: Snapshot,
+    list_id: str,
+    contexts: Sequence[Mapping[str, Any]],
+    fetched: Sequence[Fetched],
+    now: float,
+    started: int,
+) -> list[Decision]:
+    """Return the decision of each candidate of a list, `decide` of each; predictions are made for all at once.
+
+    Args:
+        snapshot: What is served.
+        list_id: Names the list; a candidate's decision id is LIST_ID/INDEX.
+        contexts: One for each candidate, n of them.
+        fetched: What the feature groups gave each, n of them.
+        now: Seconds since 1970.
+        started: `time.perf_counter_ns()` when the call came in.
+    """
+    features = [
+        read_from(snapshot.features, snapshot.sources, (context, *each.rows)) if each.rows else snapshot.read(context)
+        for context, each in zip(contexts, fetched, strict=True)
+    ]
+    ready = snapshot.predict_all([snapshot.all_features(each) for each in features]) if snapshot.serves else None
+    return [
+        decide(
+            snapshot,
+            f"{list_id}/{index}",
+            context,
+            now,
+            started,
+            each,
+            known=None if ready is None else (features[index], ready[index]),
+        )
+        for index, (context, each) in enumerate(zip(contexts, fetched, strict=True))
+    ]
 
 
 def randomise(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now: float, started: int) -> Decision:
@@ -122,6 +165,7 @@ def settle(
     force: str = "",
     drawn: Drawn | None = None,
     before: int | None = None,
+    ready: tuple[float, ...] | None = None,
 ) -> Settled:
     """Return predictions, phase, arm, propensity and decision of a unit with these features."""
     assignment = snapshot.assignment
@@ -138,7 +182,7 @@ def settle(
             return (), "randomise", arm, shares[arm], snapshot.values[arm]
         arm = assignment.arm(snapshot.drawn_as(unit, now))
         return (), "randomise", arm, snapshot.weights[arm], snapshot.values[arm]
-    return personalise(snapshot, snapshot.drawn_as(unit, now), features, drawn, before)
+    return personalise(snapshot, snapshot.drawn_as(unit, now), features, drawn, before, ready)
 
 
 def screen(
@@ -169,12 +213,17 @@ def screen(
 
 
 def personalise(
-    snapshot: Snapshot, unit: str, features: tuple[FeatureValue, ...], drawn: Drawn | None, before: int | None = None
+    snapshot: Snapshot,
+    unit: str,
+    features: tuple[FeatureValue, ...],
+    drawn: Drawn | None,
+    before: int | None = None,
+    ready: tuple[float, ...] | None = None,
 ) -> Settled:
     """Return what the release and the policy give a unit; the explore share gets what was drawn."""
     assignment, explore = snapshot.assignment, snapshot.explore
     values = snapshot.all_features(features)
-    predictions = snapshot.predict(values)
+    predictions = snapshot.predict(values) if ready is None else ready
     said = snapshot.choose(values, predictions)
     explores = assignment.explores(unit)
     phase: Phase = "explore" if explores else snapshot.serving.phase

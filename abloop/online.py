@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.conceal import conceal
-from abloop.decision import Drawn, decide, had, keeps, randomise, remember, unit_text
+from abloop.decision import Drawn, decide, decide_list, had, keeps, randomise, remember, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.ids import new_key
@@ -222,16 +222,16 @@ class Strategy:
             if snapshot.split is not None and contexts:
                 unit = contexts[0].get(snapshot.unit_key)
                 snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
-            now, found = self._clock(), []
-            for index, given in enumerate(contexts):
-                context = conceal(snapshot.blueprint, given, self._pseudonym) if snapshot.conceals else given
-                fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
-                found.append(decide(snapshot, f"{decision_id}/{index}", context, now, started, fetched))
-                if snapshot.feed is not None:
-                    snapshot.feed.decided(found[-1].decision_id, fetched.entities)
+            if snapshot.conceals:
+                contexts = [conceal(snapshot.blueprint, each, self._pseudonym) for each in contexts]
+            now, feed = self._clock(), snapshot.feed
+            fetched = [NOTHING if feed is None else feed.fetch(context, now) for context in contexts]
+            found = decide_list(snapshot, decision_id, contexts, fetched, now, started)
             order, decisions = arrange(snapshot, decision_id, found)
             for decision in decisions:
                 self._append(encode(decision))
+                if feed is not None:
+                    feed.decided(decision.decision_id, decision.entities)
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return _given_order(contexts)

@@ -85,7 +85,9 @@ def contestants(found: Fitted) -> dict[str, Contestant[list[list[float]]]]:
     options.intra_op_num_threads = 1
     payload = to_onnx(Artefact(1, "labels", (), columns, None, 1, (spec,)), "y", most_bytes=10**8)
     session = onnxruntime.InferenceSession(payload, options)
-    forest = treelite.frontend.load_lightgbm_model_from_string(booster.model_to_string())
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        booster.save_model(file.name)
+        forest = treelite.frontend.load_lightgbm_model(file.name)
     hist = HistGradientBoostingRegressor(max_leaf_nodes=31).fit(found.x[:5_000], found.y[:5_000])
     peer = xgboost.train({"max_leaves": 31, "nthread": 1}, xgboost.DMatrix(found.x[:5_000], found.y[:5_000]), 100)
 
