@@ -13,8 +13,8 @@ from abloop import offline
 from abloop.cli import main
 from abloop.errors import BlueprintError, DataError
 from abloop.evaluate.rankings import ndcg, pair_losses
+from abloop.interleaving import interleaved
 from abloop.loop import Loop
-from abloop.readout.interleaving import interleaved
 from abloop.testing import ManualClock
 from abloop.train.table import load_table
 from tests.loops import open_loop

@@ -125,7 +125,7 @@ def schema(options: argparse.Namespace) -> int:
 
 def interleave(options: argparse.Namespace) -> int:
     """Print how a ranking's challenger does."""
-    from abloop.readout.interleaving import interleaved
+    from abloop.interleaving import interleaved
 
     with closing(open_loop(options)) as loop:
         found = interleaved(loop, options.strategy, options.metric)

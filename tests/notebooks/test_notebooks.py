@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ SECONDS = 240  # for one cell
 SAID = {
     "01_readout": "SHIP: 'cash' is clearly better on got (+116.2%, +90.6% to +141.8%)",
     "02_hte": "Ship 'cash': it beats 'nothing'",
+    "04_ranking": "Corrected for position is better: +0.1",
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -98,6 +100,19 @@ def test_a_trial_that_pays(short: Path, shared_data: Path, monkeypatch: pytest.M
     assert not printed(outputs, "stderr")
     shown = [kind for output in outputs for kind in output.get("data", {})]
     assert shown.count("application/vnd.plotly.v1+json") == 2
+
+
+@pytest.mark.trial
+def test_graded_lists(short: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notebook of rankings reads graded lists by path, and shows its three figures."""
+    monkeypatch.setenv(VARIABLE, str(shared_data / "ltr_lightgbm"))
+    outputs = run(FOLDER / "04_ranking.ipynb", short)
+    found = re.findall(r"^(learned from clicks|corrected for position) +([0-9.]+)$", printed(outputs, "stdout"), re.M)
+    quality = {name: float(number) for name, number in found}
+    assert quality["corrected for position"] > quality["learned from clicks"] + 0.03
+    assert not printed(outputs, "stderr")
+    shown = [kind for output in outputs for kind in output.get("data", {})]
+    assert shown.count("application/vnd.plotly.v1+json") == 3
 
 
 def test_a_file_that_is_not_known(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
