@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import abloop
 from abloop import offline
@@ -17,20 +18,13 @@ from abloop.testing import ManualClock
 from tests.loops import TTL, open_loop
 
 ARMS = ("low", "mid", "high")
+FILES = Path(__file__).with_name("blueprints")
 
 
 def blueprint(learner: str, **policy: object) -> dict[str, object]:
     """Return a bandit of three arms."""
-    return {
-        "strategy": "price",
-        "arms": [{"name": name} for name in ARMS],
-        "metrics": [{"name": "margin"}],
-        "features": [{"name": "x"}, {"name": "y"}],
-        "model": {"learners": [learner]},
-        "lifecycle": {"ttl": TTL, "switch": "bandit", "refit": 0.1},
-        "experiment": {"explore": 0.02},
-        **policy,
-    }
+    raw: dict[str, object] = yaml.safe_load((FILES / "price_bandit.yaml").read_text())
+    return raw | {"model": {"learners": [learner]}} | policy
 
 
 def means(x: float) -> np.ndarray:

@@ -225,3 +225,35 @@ def test_value_estimation(tmp_path: Path) -> None:
     assert all(abloop.explain(loop, f"n{i}").repeated for i in range(50))
     assert abloop.explain(loop, "h3").decision.decision == 20
     loop.close()
+
+
+def screens_opened(loop: Loop, rng: np.random.Generator, clock: ManualClock, prefix: str) -> None:
+    """From the feed people go to profiles, late in the day to the search; on profiles they stay longer."""
+    handle = loop.strategy("next_screen")
+    for i in range(1_500):
+        now, hour = str(rng.choice(["feed", "profile"])), float(rng.uniform(0, 24))
+        likely = 2 if hour > 18 else 1 if now == "feed" else 0
+        opened = likely if rng.random() < 0.85 else int(rng.integers(3))
+        handle.get_decision(f"{prefix}{i}", {"user_id": f"u{i}", "now": now, "hour": hour})
+        seconds = float(rng.exponential(20.0 if now == "profile" else 5.0))
+        handle.log_observations(f"{prefix}{i}", {"opened": opened, "seconds": seconds})
+    assert handle.errors == 0
+
+
+def test_classes_and_quantile_of_one_network(tmp_path: Path) -> None:
+    """From YAML to a structured value: one network predicts classes and a quantile, and decides by both."""
+    loop, result = learned(tmp_path, "next_screen", screens_opened, 3_600)
+    assert result.serving.phase == "personalise", result.verdict.reason
+    release = loop.catalogue.artefact(result.serving.release)
+    assert release.network is not None
+    handle = loop.strategy("next_screen")
+    states = (("feed", 8.0, "profile"), ("profile", 8.0, "feed"), ("feed", 23.0, "search"))
+    for now, hour, likely in states:
+        given = [
+            handle.get_decision(f"{now}{hour}{i}", {"user_id": f"n{i}", "now": now, "hour": hour}) for i in range(60)
+        ]
+        assert sum(value["screen"] == likely for value in given) > 55
+        stay = np.median([value["patience"] for value in given])
+        assert (stay > 20) == (now == "profile")
+    assert all(abloop.explain(loop, f"feed8.0{i}").repeated for i in range(20))
+    loop.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import abloop
 from abloop import offline
@@ -18,15 +19,7 @@ from tests.loops import open_loop
 
 DISCOUNT = 0.9
 DAY = 86_400.0
-BLUEPRINT = {
-    "strategy": "notify",
-    "arms": [{"name": "wait"}, {"name": "send"}],
-    "metrics": [{"name": "visited"}],
-    "features": [{"name": "tired"}, {"name": "keen"}],
-    "experiment": {"redraw": "24h", "explore": 0.02},
-    "model": {"learners": ["q"], "discount": DISCOUNT},
-    "lifecycle": {"ttl": "1h"},
-}
+BLUEPRINT = yaml.safe_load((Path(__file__).with_name("blueprints") / "notify_long_term.yaml").read_text())
 
 
 def logged(readers: int, seed: int) -> Steps:

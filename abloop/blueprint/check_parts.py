@@ -154,6 +154,20 @@ def check_ranking(blueprint: Blueprint) -> None:
         compile_formula(challenged(blueprint))
 
 
+def _check_sequences(blueprint: Blueprint) -> None:
+    """Check that sequences are of categorical features, for a network."""
+    model = blueprint.model
+    graph = Graph(blueprint.features)
+    steps = {name for name, kind in zip(graph.names, graph.types, strict=True) if kind == "categorical"}
+    for index, sequence in enumerate(model.sequences):
+        place = f"model.sequences[{index}]"
+        if len(sequence) < 2 or model.kind not in ("network", "auto"):
+            raise _refuse(place, "needs two steps or more, and kind: network", "name them, the oldest first")
+        for name in sequence:
+            if name not in steps:
+                raise BlueprintError(f"{place}: {unknown('categorical feature', name, steps)}", place=place)
+
+
 def check_model(blueprint: Blueprint) -> None:
     """Check what learns.
 
@@ -168,6 +182,7 @@ def check_model(blueprint: Blueprint) -> None:
     validate.in_range("model.gap", model.gap, 0, 366 * 86_400)
     if not model.learners:
         raise _refuse("model.learners", "is empty; allowed: one or more of 's', 't', 'x'", "name them, or leave it out")
+    _check_sequences(blueprint)
     alone = [name for name in model.learners if name in (*BANDITS, LONG_TERM)]
     if alone and len(model.learners) > 1:
         raise _refuse("model.learners", f"names {alone[0]!r} beside others", "it learns alone: remove the others")

@@ -7,12 +7,13 @@ again anywhere from its record. Knows no fitting and no storage.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from abloop.errors import ArtefactError
+from abloop.models.link import linked
 from abloop.models.tensors import read_tensors
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+
+UNIT = ("in", "state", "in_bias", "state_bias")  # parts of a recurrent unit
 
 
 class NetworkSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,13 +37,17 @@ class NetworkSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         layers: Number of dense layers, from 1.
         outputs: Number of outputs, the scores of all labels.
         tensors: Safetensors: `centre` and `scale` of shape (d,), `table.I` of shape (levels + 1, width), `weight.J` of
-            shape (inputs, outputs) and `bias.J`.
+            shape (inputs, outputs) and `bias.J`; of sequence S `in.S` of shape (width, 3 h), `state.S` of shape
+            (h, 3 h), and their `in_bias.S` and `state_bias.S`.
+        sequences: Inputs that are steps in time, the oldest first; all of one sequence have tables of one width. What
+            a gated recurrent unit makes of the steps, h numbers, is further inputs.
     """
 
     levels: tuple[int, ...]
     layers: int
     outputs: int
     tensors: bytes
+    sequences: tuple[tuple[int, ...], ...] = ()
 
 
 class Network:
@@ -59,10 +67,14 @@ class Network:
         self._numbers = [at for at, count in enumerate(spec.levels) if not count]
         self._tables = [(at, arrays.get(f"table.{at}")) for at, count in enumerate(spec.levels) if count]
         tables = {at: table.shape for at, table in self._tables if table is not None}
-        inputs = 2 * len(self._numbers) + sum(shape[-1] for shape in tables.values())
+        self._units = [tuple(arrays.get(f"{part}.{at}") for part in UNIT) for at in range(len(spec.sequences))]
+        fits = all(_is_unit(unit, steps, tables) for unit, steps in zip(self._units, spec.sequences, strict=True))
+        states = sum(unit[1].shape[0] for unit in self._units if unit[1] is not None)
+        inputs = 2 * len(self._numbers) + sum(shape[-1] for shape in tables.values()) + states
         names = {"centre", "scale", *(f"table.{at}" for at, _ in self._tables)}
         names |= {f"{part}.{layer}" for part in ("weight", "bias") for layer in range(spec.layers)}
-        fits = set(arrays) == names and arrays["centre"].shape == arrays["scale"].shape == (width,)
+        names |= {f"{part}.{at}" for part in UNIT for at in range(len(spec.sequences))}
+        fits = fits and set(arrays) == names and arrays["centre"].shape == arrays["scale"].shape == (width,)
         fits = fits and spec.layers > 0 and min((0, *spec.levels)) == 0
         fits = fits and all(len(shape) == 2 and shape[0] == spec.levels[at] + 1 for at, shape in tables.items())
         self._layers = [(arrays[f"weight.{i}"], arrays[f"bias.{i}"]) for i in range(spec.layers)] if fits else []
@@ -88,14 +100,7 @@ class Network:
 
         hidden = self._inputs(values)
         for layer, (weight, bias) in enumerate(self._layers):
-            if len(hidden) == 1:
-                # NumPy adds the rows of a matrix in their order.
-                total = np.add.reduce(hidden[0][:, None] * weight, axis=0)[None, :]
-            else:
-                total = np.zeros((len(hidden), len(bias)))
-                for column, slopes in zip(hidden.T, weight, strict=True):
-                    total += column[:, None] * slopes
-            hidden = total + bias
+            hidden = _dense(hidden, weight, bias)
             if layer < len(self._layers) - 1:
                 hidden = np.maximum(hidden, 0.0)
         return hidden
@@ -107,8 +112,58 @@ class Network:
         numbers = (values[:, self._numbers] - self._centre[self._numbers]) * self._scale[self._numbers]
         missing = np.isnan(numbers)
         parts = [np.where(missing, 0.0, numbers), missing.astype(np.float64)]
+        embedded: dict[int, Array] = {}
         for at, table in self._tables:
             column = values[:, at]
             known = (column >= 0) & (column < self.spec.levels[at]) & (column == np.floor(column))
-            parts.append(table[np.where(known, column, self.spec.levels[at]).astype(np.intp)])  # type: ignore[index]
+            embedded[at] = table[np.where(known, column, self.spec.levels[at]).astype(np.intp)]  # type: ignore[index]
+        parts += embedded.values()
+        for unit, steps in zip(self._units, self.spec.sequences, strict=True):
+            parts.append(_follow(unit, [embedded[at] for at in steps]))
         return np.concatenate(parts, axis=1)
+
+
+def _is_unit(unit: Sequence[Any], steps: Sequence[int], tables: Mapping[int, tuple[int, ...]]) -> bool:
+    """Return whether arrays are a recurrent unit that reads the tables of these steps."""
+    if any(part is None for part in unit) or not steps or not all(len(tables.get(at, ())) == 2 for at in steps):
+        return False
+    weight, state, bias, state_bias = unit
+    h = state.shape[0] if state.ndim == 2 else 0
+    shapes = ((tables[steps[0]][1], 3 * h), (h, 3 * h), (3 * h,), (3 * h,))
+    fits = tuple(part.shape for part in (weight, state, bias, state_bias)) == shapes
+    return bool(fits) and h > 0 and len({tables[at][1] for at in steps}) == 1
+
+
+def _dense(values: Array, weight: Array, bias: Array) -> Array:
+    """Return values @ weight + bias, each sum in the order of the inputs, for one row and many alike."""
+    import numpy as np
+
+    if len(values) == 1:
+        # NumPy adds the rows of a matrix in their order.
+        total: Array = np.add.reduce(values[0][:, None] * weight, axis=0)[None, :]
+    else:
+        total = np.zeros((len(values), len(bias)))
+        for column, slopes in zip(values.T, weight, strict=True):
+            total += column[:, None] * slopes
+    return total + bias
+
+
+def _follow(unit: Sequence[Any], steps: Sequence[Array]) -> Array:
+    """Return the state of a gated recurrent unit after all steps, shape (n, h).
+
+    Source: Cho et al., EMNLP 2014, with the gates in the order of torch: reset, update, new.
+    """
+    import numpy as np
+
+    weight, recurrent, bias, state_bias = unit
+    h = len(recurrent)
+    state: Array = np.zeros((len(steps[0]), h))
+    for step in steps:
+        given, kept = _dense(step, weight, bias), _dense(state, recurrent, state_bias)
+        reset = linked((given[:, :h] + kept[:, :h]).ravel(), "logistic").reshape(-1, h)
+        update = linked((given[:, h : 2 * h] + kept[:, h : 2 * h]).ravel(), "logistic").reshape(-1, h)
+        new = (
+            2.0 * linked(2.0 * (given[:, 2 * h :] + reset * kept[:, 2 * h :]).ravel(), "logistic").reshape(-1, h) - 1.0
+        )
+        state = (1.0 - update) * new + update * state
+    return state

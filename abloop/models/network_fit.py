@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abloop.errors import MissingExtraError
-from abloop.models.network import NetworkSpec
+from abloop.models.network import UNIT, NetworkSpec
 from abloop.models.tensors import write_tensors
 
 Frame = NDArray[np.float64]
 HIDDEN = {"small": (32,), "medium": (64, 32), "large": (128, 64)}
+STATE = 16  # numbers that a sequence becomes
 MOST_WIDTH = 16  # of an embedding
 MOST_EPOCHS = 200
 PATIENCE = 12  # epochs without a better loss on the rows held back
@@ -42,7 +43,13 @@ class Head:
 
 
 def fit_network(
-    inputs: Frame, levels: tuple[int, ...], heads: list[Head], arm: NDArray[np.intp], seed: int, size: str
+    inputs: Frame,
+    levels: tuple[int, ...],
+    heads: list[Head],
+    arm: NDArray[np.intp],
+    seed: int,
+    size: str,
+    sequences: tuple[tuple[int, ...], ...] = (),
 ) -> NetworkSpec:
     """Fit one network of all labels: embeddings of categories, dense layers, an output for each label.
 
@@ -53,6 +60,7 @@ def fit_network(
         arm: Index of each row's arm, shape (n,).
         seed: Makes the fit repeatable.
         size: `small`, `medium` or `large`.
+        sequences: Inputs of categories that are steps in time, the oldest first.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -73,7 +81,7 @@ def fit_network(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _Net(torch, levels, sum(head.width for head in heads), HIDDEN[size])
+        net = _Net(torch, levels, sum(head.width for head in heads), HIDDEN[size], sequences)
         scaled = (inputs - centre) * scale
         plain = torch.tensor(np.nan_to_num(scaled[:, numbers]), dtype=torch.float32)
         missing = torch.tensor(np.isnan(scaled[:, numbers]), dtype=torch.float32)
@@ -84,29 +92,48 @@ def fit_network(
         ]
         targets = [_target(torch, head) for head in heads]
         _train(torch, net, (torch.cat([plain, missing], 1), codes), heads, targets, torch.tensor(arm), generator)
-    return _spec(net, levels, heads, targets, centre, scale)
+    return _spec(net, levels, heads, targets, centre, scale, sequences)
 
 
 class _Net:
     """Tables, layers and their parameters."""
 
-    def __init__(self, torch: Any, levels: tuple[int, ...], outputs: int, hidden: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        torch: Any,
+        levels: tuple[int, ...],
+        outputs: int,
+        hidden: tuple[int, ...],
+        sequences: tuple[tuple[int, ...], ...],
+    ) -> None:
         """Draw the weights."""
-        self.tables = [
-            torch.nn.Embedding(count + 1, min(MOST_WIDTH, 1 + round(count**0.5))) for count in levels if count
-        ]
-        width = 2 * sum(not count for count in levels) + sum(table.embedding_dim for table in self.tables)
+        places = [at for at, count in enumerate(levels) if count]
+        widths = {at: min(MOST_WIDTH, 1 + round(levels[at] ** 0.5)) for at in places}
+        for steps in sequences:
+            widths |= dict.fromkeys(steps, max(widths[at] for at in steps))
+        self.tables = [torch.nn.Embedding(levels[at] + 1, widths[at]) for at in places]
+        self.units = [torch.nn.GRU(widths[steps[0]], STATE, batch_first=True) for steps in sequences]
+        self.steps = [[places.index(at) for at in steps] for steps in sequences]
+        width = (
+            STATE * len(sequences)
+            + 2 * sum(not count for count in levels)
+            + sum(table.embedding_dim for table in self.tables)
+        )
         sizes = [width, *hidden, outputs]
         self.layers = [torch.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         self.torch = torch
 
     def parameters(self) -> list[Any]:
         """Return all weights."""
-        return [weight for part in (*self.tables, *self.layers) for weight in part.parameters()]
+        return [weight for part in (*self.tables, *self.units, *self.layers) for weight in part.parameters()]
 
     def scores(self, dense: Any, codes: list[Any]) -> Any:
         """Return the outputs of some rows."""
-        parts = [dense, *(table(code) for table, code in zip(self.tables, codes, strict=True))]
+        embedded = [table(code) for table, code in zip(self.tables, codes, strict=True)]
+        parts = [dense, *embedded]
+        for unit, steps in zip(self.units, self.steps, strict=True):
+            _, state = unit(self.torch.stack([embedded[at] for at in steps], 1))
+            parts.append(state[0])
         hidden = self.torch.cat(parts, 1)
         for layer in self.layers[:-1]:
             hidden = self.torch.relu(layer(hidden))
@@ -180,7 +207,13 @@ def _train(
 
 
 def _spec(
-    net: _Net, levels: tuple[int, ...], heads: list[Head], targets: list[Any], centre: Frame, scale: Frame
+    net: _Net,
+    levels: tuple[int, ...],
+    heads: list[Head],
+    targets: list[Any],
+    centre: Frame,
+    scale: Frame,
+    sequences: tuple[tuple[int, ...], ...],
 ) -> NetworkSpec:
     """Return the network as plain data; numbers are given in their own unit by the last layer."""
     arrays: dict[str, Frame] = {"centre": centre, "scale": scale}
@@ -191,10 +224,14 @@ def _spec(
     for at, layer in enumerate(net.layers):
         arrays[f"weight.{at}"] = layer.weight.detach().numpy().T.astype(np.float64)
         arrays[f"bias.{at}"] = layer.bias.detach().numpy().astype(np.float64)
+    for at, unit in enumerate(net.units):
+        parts = (unit.weight_ih_l0.T, unit.weight_hh_l0.T, unit.bias_ih_l0, unit.bias_hh_l0)
+        for name, part in zip(UNIT, parts, strict=True):
+            arrays[f"{name}.{at}"] = part.detach().numpy().astype(np.float64)
     last, start = len(net.layers) - 1, 0
     for head, (_, _, middle, unit) in zip(heads, targets, strict=True):
         span = slice(start, start + head.width)
         arrays[f"weight.{last}"][:, span] *= unit
         arrays[f"bias.{last}"][span] = arrays[f"bias.{last}"][span] * unit + middle
         start += head.width
-    return NetworkSpec(levels, len(net.layers), start, write_tensors(arrays))
+    return NetworkSpec(levels, len(net.layers), start, write_tensors(arrays), sequences)

@@ -5,7 +5,6 @@ Pure: draws are given as numbers in [0, 1). Knows no blueprint and no record.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 
 Draws = Sequence[float]
@@ -18,7 +17,8 @@ def by_score(scores: Sequence[object]) -> list[int]:
         >>> by_score([1.0, None, 3.0, 1.0])
         [2, 0, 3, 1]
     """
-    return sorted(range(len(scores)), key=lambda at: -scores[at] if isinstance(scores[at], float) else math.inf)  # type: ignore[operator]
+    keys = [(False, -score) if isinstance(score, float) else (True, 0.0) for score in scores]
+    return sorted(range(len(scores)), key=keys.__getitem__)
 
 
 def spread(order: Sequence[int], kinds: Sequence[Hashable], most: int, within: int) -> list[int]:

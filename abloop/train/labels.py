@@ -123,8 +123,13 @@ def _fit_shared(
         link, by_arm = link_of(tasks[label.name]), arms if label.by_arm else 0
         specs[label.name] = LabelSpec(label.name, link, (), inputs.shape[1], by_arm, label.classes, head=at)
         at += width
+    places, start = {}, 0
+    for column in table.encoder.columns:
+        places[column.name], start = start, start + column.width
+    sequences = tuple(tuple(places[name] for name in steps) for steps in model.sequences)
     arm = table.sample.arm[rows]
-    return fit_network(inputs[rows], table.encoder.levels, heads, arm, model.seed, model.size), specs
+    levels = table.encoder.levels
+    return fit_network(inputs[rows], levels, heads, arm, model.seed, model.size, sequences), specs
 
 
 def fit_tree_label(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> LabelSpec:

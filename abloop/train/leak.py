@@ -24,6 +24,8 @@ from abloop.train.table import TrainingTable
 ALARM = 1e-6  # over all features, arms and levels together: once in a million sound trials
 ROUNDING = 1e-9  # of bounded numbers
 MOST_LEVELS = 20  # of a categorical feature, its most frequent ones
+FEWEST_TOLD = 50  # rows on which a label and a feature are known
+EXACT = 1e-9
 
 
 def leaking_feature(table: TrainingTable) -> str:
@@ -97,3 +99,33 @@ def _numbers(column: FrameColumn) -> Iterator[Frame]:
         return
     if missing.any():
         yield missing.astype(np.float64)
+
+
+def telling_feature(table: TrainingTable, label: str) -> str:
+    """Return a feature that is the label in other words, so that it cannot have been known before it; empty for none.
+
+    A number is, where the label is an exact line of it; a category, where each of its levels has one value of the
+    label.
+
+    Args:
+        table: The rows.
+        label: One of its metrics, which varies.
+    """
+    values = table.metrics[label]
+    at = 0
+    for column in table.encoder.columns:
+        inputs = table.sample.features[:, at]
+        at += column.width
+        known = ~np.isnan(values) & ~np.isnan(inputs)
+        if column.width > 1 or known.sum() < FEWEST_TOLD or np.ptp(values[known]) == 0.0:
+            continue
+        x, y = inputs[known], values[known]
+        if column.type == "categorical":
+            codes = x.astype(np.intp)
+            told = all(np.ptp(y[codes == code]) == 0.0 for code in np.unique(codes))
+            told = told and len(column.levels) <= MOST_LEVELS
+        else:
+            told = bool(np.ptp(x) > 0.0) and abs(float(np.corrcoef(x, y)[0, 1])) > 1.0 - EXACT
+        if told:
+            return column.name
+    return ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.verdict import FEWEST_UNITS
-from abloop.train.leak import leaking_feature
+from abloop.train.leak import leaking_feature, telling_feature
 from abloop.train.table import TrainingTable
 
 
@@ -72,6 +72,11 @@ def cannot_predict(table: TrainingTable) -> str:
             return f"Label {name!r} needs {FEWEST_UNITS} units before it is predicted; it has {units:,}. Wait."
         if np.ptp(values[known]) == 0.0:
             return f"Label {name!r} is {values[known][0]:g} on every row: it never varies, so nothing can predict it."
+        if leak := telling_feature(table, name):
+            return (
+                f"Feature {leak!r} is label {name!r} in other words, exactly, on every row: it cannot have been known "
+                "before the decision. Pass only what is, or remove it from the blueprint."
+            )
     if not table.has_features:
         return "No feature has a value, so nothing can be predicted. Add features to the blueprint, and pass them."
     return ""

@@ -74,6 +74,6 @@ def test_names_are_those_of_the_blueprint() -> None:
     """Every learner that a blueprint may name can be fitted."""
     from typing import get_args
 
-    from abloop.blueprint.spec import LearnerName
+    from abloop.blueprint.learning import BANDITS, LONG_TERM, LearnerName
 
-    assert set(get_args(LearnerName)) == set(CANDIDATES)
+    assert set(get_args(LearnerName)) == {*CANDIDATES, *BANDITS, LONG_TERM}

@@ -34,7 +34,8 @@ def artefacts() -> dict[str, Artefact]:
     """Return one small artefact of each kind."""
     options = {"num_leaves": 4}
     trees = tuple(flatten(fit_gbdt(X, Y, options=options))[:4])
-    net = fit_network(X, (0, 3), [Head("regression", Y), Head("multiclass", ARM.astype(float), 2)], ARM, 0, "small")
+    heads = [Head("regression", Y), Head("multiclass", ARM.astype(float), 2)]
+    net = fit_network(X, (0, 3), heads, ARM, 0, "small", ((1, 1),))
     labels = (
         LabelSpec("y", "identity", (), 2, head=0),
         LabelSpec("k", "softmax", (), 2, classes=2, head=1),

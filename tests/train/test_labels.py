@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from abloop.blueprint import from_mapping
+from abloop.blueprint import Blueprint, from_mapping
+from abloop.errors import ArtefactError, BlueprintError
 from abloop.evaluate.tasks import figures
 from abloop.features.encode import Encoder
 from abloop.learners.base import Sample
@@ -16,6 +18,8 @@ from abloop.models.artefact import Artefact, pack, unpack
 from abloop.models.labels import LabelSet
 from abloop.records import Column
 from abloop.train.labels import Labels, fit_labels, label_losses
+from abloop.train.leak import telling_feature
+from abloop.train.refusal import cannot_predict
 from abloop.train.search import search
 from abloop.train.table import TrainingTable
 
@@ -153,6 +157,52 @@ def test_a_label_of_zero_and_one_is_a_probability() -> None:
     assert fit_labels(rows, rows.sample.features, everything).specs[0].link == "identity"
 
 
+def ordered(rows: int, model: dict[str, Any]) -> TrainingTable:
+    """Return rows of three steps, where the next is the last one if the first two are alike, else the first."""
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 3, (rows, 3)).astype(float)
+    following = np.where(x[:, 0] == x[:, 1], x[:, 2], x[:, 0])
+    raw = {"strategy": "s", "metrics": [{"name": "next"}], "space": {"type": "number"}, "policy": {"formula": "next_0"}}
+    names = ("page_3", "page_2", "page_1")
+    raw |= {"features": [{"name": name, "type": "categorical"} for name in names], "model": model}
+    raw |= {"labels": [{"name": "next", "task": "multiclass", "classes": 3}]}
+    found = table([{"name": "spend"}], {}, rows)
+    columns = tuple(Column(name, "categorical", COLOURS) for name in names)
+    sample = Sample(x, np.zeros(rows, dtype=int), following, np.full(2, 0.5), (3, 3, 3))
+    changed = {"blueprint": from_mapping(raw), "encoder": Encoder(columns), "sample": sample}
+    return replace(found, **changed, metrics={"next": following})  # type: ignore[arg-type]
+
+
+def test_a_network_reads_steps_in_time() -> None:
+    """What depends on the order of steps is learned; bits survive an artefact, and missing steps are no error."""
+    rows = ordered(2_000, {"kind": "network", "size": "small", "sequences": [["page_3", "page_2", "page_1"]]})
+    x = rows.sample.features
+    first = np.arange(2_000) < 1_500
+    found = fit_labels(rows, x, first)
+    assert found.network is not None
+    assert found.network.sequences == ((0, 1, 2),)
+    predicted = found.predict(x[~first])
+    chosen = np.argmax(np.column_stack([predicted[f"next_{number}"] for number in range(3)]), axis=1)
+    assert (chosen == rows.metrics["next"][~first]).mean() > 0.95
+    new = x[:30].copy()
+    new[:10, 0], new[5:15, 2] = np.nan, 9.0
+    model = served(found, rows)
+    frame = np.column_stack(list(model.frame(new).values()))
+    assert [list(model.row(row)) for row in new.tolist()] == frame.tolist()
+
+
+@pytest.mark.parametrize(
+    ("sequences", "words"),
+    [([["page_1"]], "two steps"), ([["page_1", "x"]], "categorical feature"), ([[]], "two steps")],
+)
+def test_sequences_that_are_none_are_refused(sequences: list[list[str]], words: str) -> None:
+    """Steps are categorical features, two or more."""
+    with pytest.raises(BlueprintError, match=words):
+        ordered(10, {"kind": "network", "sequences": sequences})
+    with pytest.raises(BlueprintError, match="kind: network"):
+        ordered(10, {"kind": "trees", "sequences": [["page_2", "page_1"]]})
+
+
 def test_a_search_never_looks_at_what_judges() -> None:
     """A search ends with its budget; late rows change nothing in what it finds, and early ones judge nothing after."""
     rows = table([{"name": "spend"}], {"budget": 5.0})
@@ -165,10 +215,34 @@ def test_a_search_never_looks_at_what_judges() -> None:
     assert np.isnan(losses[~late]).all()
 
 
+@pytest.mark.parametrize("kind", ["line", "category", "noise", "many levels"])
+def test_a_feature_that_is_the_label_is_named(kind: str) -> None:
+    """A feature that says exactly what is predicted was not known before it; one with a little noise may have been."""
+    rows = table([{"name": "opened"}, {"name": "spend"}], {})
+    x = rows.sample.features
+    told = {
+        "line": lambda: x.__setitem__((slice(None), 0), 3 - 2 * rows.metrics["spend"]),
+        "category": lambda: x.__setitem__((slice(None), 1), rows.metrics["opened"]),
+        "noise": lambda: x.__setitem__((slice(None), 0), np.nan_to_num(rows.metrics["spend"]) + 1e-2 * x[:, 2]),
+        "many levels": lambda: x.__setitem__((slice(None), 1), np.arange(ROWS) % 3),
+    }[kind]
+    told()
+    assert telling_feature(rows, "spend") == ("x" if kind == "line" else "")
+    assert telling_feature(rows, "opened") == ("colour" if kind == "category" else "")
+    if kind == "line":
+        assert "Feature 'x' is label 'spend' in other words" in cannot_predict(replace(rows, blueprint=both()))
+
+
+def both() -> Blueprint:
+    """Return a blueprint whose formula reads both labels."""
+    raw = {"strategy": "s", "space": {"type": "number"}, "metrics": [{"name": "opened"}, {"name": "spend"}]}
+    return from_mapping(
+        raw | {"labels": [{"name": "opened"}, {"name": "spend"}], "policy": {"formula": "opened * spend"}}
+    )
+
+
 def test_mixed_specs_are_refused() -> None:
     """A label model that is of two kinds at once, or reads beyond its network, is no model."""
-    from abloop.errors import ArtefactError
-
     rows = table(EVERY, {"kind": "network", "size": "small"}, 300)
     found = fit_labels(rows, rows.sample.features, np.ones(300, dtype=bool))
     bad = msgspec.structs.replace(found.specs[0], head=99)
