@@ -20,10 +20,10 @@ test: setup
 	$(BIN)/python -m pytest -n 2
 
 # The long simulations: a minute of races, a million hostile calls, migrations of 100,000 rows in each table,
-# 2,000 experiments beside each peer of the statistics.
+# 2,000 experiments beside each peer of the statistics, 100,000 altered artefacts.
 long: setup
 	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults tests/store/test_migrations.py tests/stats/test_peers.py \
-		tests/truth
+		tests/truth tests/models/test_mutations.py
 
 check: setup
 	$(BIN)/ruff check .
