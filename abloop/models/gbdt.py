@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abloop.models.forest import Ensemble
+from abloop.models.machine import machine_code
 from abloop.models.trees import Tree
 
 TREES = 100
+MANY = 50_000  # rows
 _MISSING = {"None": 0, "NaN": 2, "Zero": 4}
 
 
@@ -94,7 +96,9 @@ def fit_binned(
 
 
 def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a booster's predictions, shape (n, d) to (n,)."""
+    """Return the predictions of a booster of means, shape (n, d) to (n,); many rows are walked by our own code."""
+    if len(features) >= MANY and machine_code() is not None:
+        return Ensemble(flatten(booster), features.shape[1]).frame(features)
     return np.asarray(booster.predict(features), dtype=np.float64)
 
 
