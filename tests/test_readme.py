@@ -53,13 +53,13 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_features_load(tmp_path: Path) -> None:
     """The groups and features that README.md shows are a part of a blueprint as they stand."""
     head = "strategy: page\narms: [{name: a}, {name: b}]\nmetrics: [{name: clicked}]\n"
-    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[7])
+    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[8])
     assert len(abloop.load(tmp_path / "page.yaml").features) == 6
 
 
 def test_labels_rankings_and_bandits_load() -> None:
     """What README.md says of labels, lists, bandits and the long run are parts of blueprints as they stand."""
-    parts = [yaml.safe_load(text) for text in blocks("yaml")[3:7]]
+    parts = [yaml.safe_load(text) for text in blocks("yaml")[3:8]]
     head: dict[str, Any] = {"strategy": "page", "features": [{"name": "topic", "type": "categorical"}]}
     metrics = [{"name": name} for name in ("bought", "seconds", "next_screen", "clicked", "rating", "seen_at")]
     number = {"space": {"type": "number"}, "policy": {"formula": "seconds"}, "metrics": metrics}
@@ -70,12 +70,16 @@ def test_labels_rankings_and_bandits_load() -> None:
     arms = {"arms": [{"name": "a"}, {"name": "b"}], "metrics": metrics}
     assert from_mapping(head | arms | parts[2]).model.is_bandit
     assert from_mapping(head | arms | parts[3]).model.learners == ("q",)
+    tuned = [{"name": name} for name in ("clicked", "engagement", "compute", "latency")]
+    feed = {"space": {"type": "ordering"}, "metrics": tuned, "labels": [{"name": "clicked"}]}
+    feed |= {"features": [{"name": "age_hours"}]}
+    assert from_mapping(head | feed | parts[4]).tuning.arms == 4
 
 
 def test_what_is_kept_loads(tmp_path: Path) -> None:
     """Retention, pseudonyms and the metric that a warehouse tells are a part of a blueprint as they stand."""
     head = "strategy: page\narms: [{name: red}, {name: green}]\n"
-    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[8])
+    (tmp_path / "page.yaml").write_text(head + blocks("yaml")[9])
     found = abloop.load(tmp_path / "page.yaml")
     assert [metric.by for metric in found.metrics] == ["decision", "unit"]
     assert found.lifecycle.retention > found.metrics[1].window > found.lifecycle.ttl
@@ -88,7 +92,7 @@ def test_the_readout_of_a_frame_runs() -> None:
     assert "'new' is clearly better on bought" in names["found"].recommendation.text
     metrics = [{"name": name} for name in ("purchase", "revenue", "wait")]
     features = [{"name": "visits"}, {"name": "country", "type": "categorical"}]
-    raw = {**names["shop"], "metrics": metrics, "features": features, **yaml.safe_load(blocks("yaml")[9])}
+    raw = {**names["shop"], "metrics": metrics, "features": features, **yaml.safe_load(blocks("yaml")[10])}
     assert len(from_mapping(raw).readout.measures) == 6
 
 

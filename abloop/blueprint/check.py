@@ -12,6 +12,7 @@ from abloop.blueprint.check_parts import (
     check_policy,
     check_ranking,
     check_space,
+    check_tuning,
 )
 from abloop.blueprint.check_reading import check_reading
 from abloop.blueprint.spec import Arm, Blueprint, Metric
@@ -34,6 +35,7 @@ def check(blueprint: Blueprint) -> Blueprint:
     check_model(blueprint)
     check_policy(blueprint)
     check_ranking(blueprint)
+    check_tuning(blueprint)
     check_experiment(blueprint)
     check_reading(blueprint, blueprint.readout)
     return blueprint

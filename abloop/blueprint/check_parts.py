@@ -124,6 +124,32 @@ def _check_task(blueprint: Blueprint, label: Label, path: str) -> None:
         raise _refuse(f"{path}.task", f"'rank' needs trees, but model.kind is {blueprint.model.kind!r}", "use trees")
 
 
+def check_tuning(blueprint: Blueprint) -> None:
+    """Check what weights are tuned for.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    tuning, metrics = blueprint.tuning, [metric.name for metric in blueprint.metrics]
+    validate.in_range("tuning.arms", tuning.arms, 1, 100)
+    validate.in_range("tuning.units", tuning.units, 2, 10**9)
+    validate.distinct("tuning.objectives", [each.metric for each in tuning.objectives])
+    for section in ("objectives", "limits"):
+        for index, each in enumerate(getattr(tuning, section)):
+            place = f"tuning.{section}[{index}].metric"
+            if each.metric not in metrics:
+                raise BlueprintError(f"{place}: {unknown('metric', each.metric, metrics)}", place=place)
+    for index, limit in enumerate(tuning.limits):
+        place = f"tuning.limits[{index}]"
+        if limit.most is None and limit.least is None:
+            raise _refuse(place, "limits nothing", "give most or least, e.g. most: 0.02 for +2 %")
+        for name in ("most", "least"):
+            if getattr(limit, name) is not None:
+                validate.in_range(f"{place}.{name}", getattr(limit, name))
+        if limit.most is not None and limit.least is not None and limit.least > limit.most:
+            raise _refuse(place, f"has least {limit.least:g} above most {limit.most:g}", "change them")
+
+
 def check_ranking(blueprint: Blueprint) -> None:
     """Check how a list is ordered.
 

@@ -10,6 +10,7 @@ from abloop.blueprint.learning import Label, Model
 from abloop.blueprint.randomisation import Experiment
 from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.reading import Reading
+from abloop.blueprint.tuning import Tuning
 from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
@@ -176,6 +177,7 @@ class Blueprint(_Spec, frozen=True):
         lifecycle: When rows are complete, when the strategy switches and how long its rows are kept.
         pseudonymise: Of what a keyed hash is written instead: the unit's key, categorical features.
         readout: What is read of it and how it is tested; versions that differ in nothing else are read as one.
+        tuning: What its weights are tuned for.
 
     Example:
         >>> Blueprint(strategy="checkout", arms=(Arm(name="a"), Arm(name="b")), metrics=(Metric(name="bought"),)).unit
@@ -199,6 +201,7 @@ class Blueprint(_Spec, frozen=True):
     lifecycle: Lifecycle = Lifecycle()
     pseudonymise: tuple[str, ...] = ()
     readout: Reading = Reading()
+    tuning: Tuning = Tuning()
 
     @property
     def is_choice(self) -> bool:

@@ -17,6 +17,7 @@ from abloop.cli.predicting import add_predicting
 from abloop.cli.reading import add_reading
 from abloop.cli.storing import add_storing
 from abloop.cli.terminal import Command, Progress, add_url, show
+from abloop.cli.tuning import add_tuning
 from abloop.errors import AbloopError, MissingExtraError
 
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add_importing(add)
     add_storing(add)
     add_keeping(add)
+    add_tuning(add)
     served = add("serve", _serve, "Serve the dashboard.")
     served.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     served.add_argument("--port", type=int, default=8765, help="port (default: 8765)")

@@ -70,7 +70,7 @@ class Catalogue:
         """Keep the database."""
         self._database = database
 
-    def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str) -> int:
+    def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str, serve: bool = True) -> int:
         """Keep a blueprint as the newest version of its strategy and serve it, randomised unless it is paused.
 
         A blueprint equal to any version changes nothing, so that a product may register at every start: neither
@@ -81,6 +81,7 @@ class Catalogue:
             at: Seconds since 1970.
             who: Who registers it.
             why: Why.
+            serve: Whether a new version is served from now on.
 
         Returns:
             Its version, from 1.
@@ -99,7 +100,8 @@ class Catalogue:
             row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
             connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
             phase = "paused" if self._paused(connection, blueprint.strategy) else first_phase(blueprint)
-            connection.execute(servings.insert().values(**row, phase=phase, release=""))
+            if serve:
+                connection.execute(servings.insert().values(**row, phase=phase, release=""))
         return version
 
     def _paused(self, connection: Connection, strategy: str) -> bool:

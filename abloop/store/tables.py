@@ -192,3 +192,13 @@ tallies = sa.Table(  # of a metric per entity, in buckets of time
     sa.Column("last_at", _Float, nullable=False),
     sa.Index("abloop_tallies_old", "resolution", "bucket"),
 )
+tunings = sa.Table(  # what tuning knows, whole at each step
+    "abloop_tunings",
+    metadata,
+    sa.Column("strategy", _Text, primary_key=True),
+    sa.Column("step", _Int, primary_key=True, autoincrement=False),
+    sa.Column("body", _Text, nullable=False),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("who", _Text, nullable=False),
+    sa.Column("why", _Text, nullable=False),
+)

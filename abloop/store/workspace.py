@@ -17,6 +17,7 @@ from abloop.store.manifest import Manifest
 from abloop.store.sources import Source
 from abloop.store.spool import SPOOL_BYTES, Durability, Spool
 from abloop.store.sql import Database, sqlite_file
+from abloop.store.tunings import Tunings
 
 Clock = Callable[[], float]
 
@@ -44,6 +45,7 @@ class Workspace:
         comparisons: Versions that are compared in production.
         journal: Decisions and observations on their way to the training tables.
         manifest: Files of the training tables.
+        tunings: What is known of tuning.
         spool: Where this process writes records.
         clock: As given.
         pseudonym: Gives the pseudonym of a text; None where there is no key.
@@ -72,6 +74,7 @@ class Workspace:
         self.comparisons = Comparisons(self._database)
         self.journal = Journal(self._database)
         self.manifest = Manifest(self._database)
+        self.tunings = Tunings(self._database)
         self.clock = clock
         self.sources: Mapping[str, Source] = {}
         self.table_directory = home / "tables"
