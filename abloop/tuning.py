@@ -12,8 +12,10 @@ from abloop.blueprint import Blueprint
 from abloop.blueprint.tuning import Objective
 from abloop.compare import VersionsReadout, compare, read_comparison, stop_comparing
 from abloop.errors import DataError
+from abloop.optimize.propose import foresee
 from abloop.optimize.propose import propose as suggest
 from abloop.optimize.trials import Lift, Round, State, Trial, frontier
+from abloop.optimize.volume import volume
 from abloop.readout import SRM_ALARM
 from abloop.store.comparisons import Comparison
 from abloop.store.workspace import Workspace
@@ -21,7 +23,7 @@ from abloop.store.workspace import Workspace
 Z = 1.96
 LEAST_ERROR = 1e-9
 
-__all__ = ["best", "objectives", "pick", "propose", "read", "status", "tunable"]
+__all__ = ["best", "expect", "objectives", "pick", "propose", "read", "status", "tunable", "volumes"]
 
 
 def tunable(blueprint: Blueprint) -> dict[str, tuple[float, float]]:
@@ -210,6 +212,45 @@ def best(workspace: Workspace, strategy: str) -> list[Trial]:
     state = status(workspace, strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
     return frontier(state.trials, objectives(blueprint), blueprint.tuning.limits)
+
+
+def expect(workspace: Workspace, strategy: str, weights: list[dict[str, float]]) -> list[dict[str, Lift]]:
+    """Return what weights that were never tried are expected to change, by a model of all that were.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        weights: Weight to value, all that have a range, one mapping for each question.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: A weight is missing or outside its range, or too few trials were read.
+        MissingExtraError: ax-platform is not installed.
+    """
+    state = status(workspace, strategy)
+    _, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
+    bounds = tunable(blueprint)
+    for point in weights:
+        for name, (low, high) in bounds.items():
+            if name not in point or not low <= point[name] <= high:
+                raise DataError(f"weight {name!r} is {point.get(name)}; allowed: {low:g} to {high:g}")
+    served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
+    plan = blueprint.tuning
+    return foresee(bounds, served, state.trials, objectives(blueprint), plan.limits, weights, plan.seed)
+
+
+def volumes(workspace: Workspace, strategy: str) -> list[float]:
+    """Return, round by round, how much of the space of trade-offs all trials so far reach; see `optimize.volume`.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        MissingExtraError: botorch is not installed.
+    """
+    state = status(workspace, strategy)
+    _, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
+    goals, limits = objectives(blueprint), blueprint.tuning.limits
+    done = range(len(state.rounds))
+    return [volume([trial for trial in state.trials if trial.round <= at], goals, limits) for at in done]
 
 
 def pick(workspace: Workspace, strategy: str, number: int, *, who: str, why: str) -> Comparison:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from abloop.errors import MissingExtraError
 from abloop.learners.base import Frame
 from abloop.models.gbdt import TREES, parameters
+from abloop.optimize.ax import new_client
 from abloop.train.labels import BLOCKS, SEARCHED, Labels, fit_tree_label, mean_loss
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
@@ -80,13 +79,9 @@ def _within(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _client(seed: int) -> Any:
     """Return an Ax client for the bounds."""
-    try:
-        from ax.api.client import Client
-        from ax.api.configs import RangeParameterConfig
-    except ImportError as error:
-        raise MissingExtraError("model.budget needs ax-platform: pip install 'abloop[tune]'") from error
-    logging.getLogger("ax").setLevel(logging.ERROR)
-    client = Client(random_seed=seed)
+    client = new_client(seed, "model.budget")
+    from ax.api.configs import RangeParameterConfig  # there, as the client is
+
     client.configure_experiment(
         parameters=[
             RangeParameterConfig(name=name, bounds=(low, high), parameter_type=kind, scaling="log")  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ SECONDS = 240  # for one cell
 SAID = {
     "01_readout": "SHIP: 'cash' is clearly better on got (+116.2%, +90.6% to +141.8%)",
     "02_hte": "Ship 'cash': it beats 'nothing'",
+    "03_tradeoffs": "its confirmation runs.",
     "04_ranking": "Corrected for position is better: +0.1",
 }
 

@@ -263,7 +263,7 @@ def test_spaces_without_arms_have_pages_in_each_phase(tmp_path: Path) -> None:
     for i in range(600):
         x = float(rng.normal())
         handle.get_decision(f"d{i}", {"user_id": str(i), "x": x})
-        handle.log_observations(f"d{i}", {"spend": 3 * x})
+        handle.log_observations(f"d{i}", {"spend": 3 * x + float(rng.normal(0, 0.1))})
     clock.advance(86_401)
     offline.cycle(loop, "worth")
     loop.close()

@@ -1,0 +1,51 @@
+"""How much of the space of trade-offs is reached: one number for a whole frontier."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+from abloop.blueprint.tuning import Limit, Objective
+from abloop.errors import MissingExtraError
+from abloop.optimize.trials import Trial, frontier, value_of
+
+
+def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: tuple[Limit, ...]) -> float:
+    """Return the hypervolume that the frontier of trials dominates above the weights that serve.
+
+    Each objective counts as its change, so that what serves is the origin; of one objective it is the best change.
+    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; computed by BoTorch.
+
+    Args:
+        trials: Those tried.
+        objectives: What is made better.
+        limits: What must be kept.
+
+    Raises:
+        MissingExtraError: botorch is not installed.
+
+    Example:
+        >>> from abloop.optimize.trials import Lift
+        >>> lifts = {"a": Lift(0.2, 0.01), "b": Lift(0.1, 0.01)}
+        >>> goals = (Objective(metric="a"), Objective(metric="b"))
+        >>> round(volume([Trial(0, 0, {}, "read", lifts=lifts)], goals, ()), 9)
+        0.02
+    """
+    best = frontier(tuple(trials), objectives, limits)
+    points = [[value_of(trial, each) for each in objectives] for trial in best]
+    better = [point for point in points if all(value > 0 and not math.isnan(value) for value in point)]
+    if not better:
+        return 0.0
+    if len(objectives) == 1:
+        return max(point[0] for point in better)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the libraries' own
+            import torch
+            from botorch.utils.multi_objective.hypervolume import Hypervolume
+    except ImportError as error:
+        raise MissingExtraError("a hypervolume needs botorch: pip install 'abloop[tune]'") from error
+    origin = torch.zeros(len(objectives), dtype=torch.double)
+    found: float = Hypervolume(origin).compute(torch.tensor(better, dtype=torch.double))
+    return float(found)
