@@ -13,8 +13,11 @@ from abloop import offline
 from abloop.errors import BlueprintError
 from abloop.evaluate.sequential import sequence_values
 from abloop.learners.q import Q, Steps, fit_q
+from abloop.offline import join_rows, ship_spool
 from abloop.simulate.notifications import DAYS, Send, tire, visits, walk, worth
 from abloop.testing import ManualClock
+from abloop.train.long_term import steps_of
+from abloop.train.table import load_table
 from tests.loops import open_loop
 
 DISCOUNT = 0.9
@@ -91,6 +94,32 @@ def test_arms_that_were_never_done_are_not_chosen() -> None:
     found = fit_q(steps, 0.5)
     assert (found.greedy(np.array([[0.5], [0.9]])) == 0).all()
     assert (found.greedy(np.array([[-0.5], [-0.9]])) == 1).all()
+
+
+def test_decisions_of_one_draw_are_one_step(tmp_path: Path) -> None:
+    """Within a period a unit keeps its arm: counted one by one, its odds would multiply into a gain that is none."""
+    clock, rng = ManualClock(), np.random.default_rng(4)
+    loop = open_loop(tmp_path, clock)
+    loop.register(BLUEPRINT)
+    for day in range(4):
+        for reader in range(150):
+            for visit in range(3):
+                name = f"{day}-{reader}-{visit}"
+                context = {"user_id": f"r{reader}", "tired": float(rng.random()), "keen": 0.5}
+                loop.strategy("notify").get_decision(name, context)
+                loop.strategy("notify").log_observations(name, {"visited": bool(rng.random() < 0.5)})
+        clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "notify")
+    steps = steps_of(load_table(loop, "notify"))
+    assert len(steps.arm) == 600
+    assert steps.reward.max() <= 3.0
+    assert steps.reward.sum() == pytest.approx(900, abs=100)
+    assert (steps.after >= 0).sum() == 450
+    verdict = offline.gate(loop, "notify").verdict
+    assert verdict.verdict == "not enough evidence", verdict.reason
+    assert abs(verdict.gain) < 2.0
+    loop.close()
 
 
 def test_from_the_journal_to_changed_decisions(tmp_path: Path) -> None:

@@ -17,29 +17,36 @@ from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 
 FEWEST_STEPS = 50  # of each arm with a known consequence
-# Steps that are followed from a start, the rest being predicted: each doubles the spread of what two arms are worth.
+# Steps that are followed from a start: each doubles the spread of what two arms are worth.
 LONGEST = 5
 
 
 def steps_of(table: TrainingTable) -> Steps:
-    """Return the rows of a table as steps of their units, in the order of time.
+    """Return the rows of a table as steps of their units, in the order of time: one step for each drawn arm.
 
-    What a unit does after `model.gap` seconds without a decision is no consequence any more. Its last step so far has
-    no known consequence, unless the gap has passed since.
+    Decisions of a unit within one period of `experiment.redraw` share their draw: they are one step, with the state and
+    the arm of the first, and what all of them brought. What a unit does after `model.gap` seconds without a step is no
+    consequence any more. Its last step so far has no known consequence, unless the gap has passed since.
     """
+    gap, redraw, sample = table.blueprint.model.gap, table.blueprint.experiment.redraw, table.sample
     order = np.lexsort((table.time, table.groups))
-    units, times, gap = table.groups[order], table.time[order], table.blueprint.model.gap
-    same = np.r_[units[1:] == units[:-1], False]
-    near = np.r_[np.diff(times) <= gap, False] if gap else np.ones(len(order), dtype=np.bool_)
-    after = np.full(len(order), -1, dtype=np.intp)
-    after[order[same & near]] = np.r_[order[1:], -1][same & near]
-    ended = np.zeros(len(order), dtype=np.bool_)
-    if gap and len(order):
-        ended[order] = ~(same & near) & (same | (times + gap < times.max()))
-    sample = table.sample
-    net = sample.outcome - table.costs[sample.arm]
+    period = np.floor_divide(table.time, redraw or 1.0)[order]
+    units = table.groups[order]
+    first = np.r_[True, (units[1:] != units[:-1]) | (period[1:] != period[:-1])][: len(order)]
+    step_of = np.cumsum(first) - 1
+    net = (sample.outcome - table.costs[sample.arm])[order]
+    reward = np.bincount(step_of, net).astype(np.float64) if len(order) else net
+    rows = order[first]
+    units, times = table.groups[rows], table.time[rows]
+    same = np.r_[units[1:] == units[:-1], False][: len(rows)]
+    near = np.r_[np.diff(times) <= gap, False][: len(rows)] if gap else np.ones(len(rows), dtype=np.bool_)
+    after = np.where(same & near, np.arange(1, len(rows) + 1), -1)
+    ended = np.zeros(len(rows), dtype=np.bool_)
+    if gap and len(rows):
+        ended = ~(same & near) & (same | (times + gap < table.time.max()))
     everything = np.ones(len(order), dtype=np.bool_)
-    return Steps(table.inputs(everything), sample.arm, net, table.propensity, after, ended, table.groups, sample.arms)
+    inputs = table.inputs(everything)[rows]
+    return Steps(inputs, sample.arm[rows], reward, table.propensity[rows], after, ended, units, sample.arms)
 
 
 def cannot_follow(table: TrainingTable) -> str:
@@ -105,8 +112,8 @@ def _verdict(
     gain, error = gains[best]
     low = min(mean - z * spread if math.isfinite(spread) else -math.inf for mean, spread in gains)
     found = (
-        f"choosing by what follows would change the value of a sequence by {gain:+.4g} against {names[best]!r} for all "
-        f"(lower bound {low:+.4g}, {units:,} units, {len(groups):,} sequences, "
+        f"choosing by what follows would change the value of {LONGEST} steps by {gain:+.4g} against {names[best]!r} "
+        f"for all (lower bound {low:+.4g}, {units:,} units, {len(groups):,} sequences, "
         f"discount {table.blueprint.model.discount:g})"
     )
     words = f"Personalise: {found}." if low > 0 else f"Not enough evidence: {found}; the bound must be above zero."
@@ -138,7 +145,7 @@ def _policies(chosen: np.ndarray, arms: int) -> list[np.ndarray]:
 
 def _worth(steps: Steps, values: np.ndarray, policy: np.ndarray, starts: np.ndarray, discount: float) -> np.ndarray:
     return sequence_values(
-        policy, values, steps.arm, steps.reward, steps.propensity, steps.after, starts, discount, LONGEST
+        policy, values, steps.arm, steps.reward, steps.propensity, steps.after, starts, discount, LONGEST, steps.told
     )
 
 
