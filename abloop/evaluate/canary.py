@@ -11,8 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from abloop.evaluate.ope import Frame, Index, clustered_mean
-from abloop.evaluate.verdict import Answer, Verdict
+from abloop.evaluate.verdict import Answer, Verdict, refuse
 from abloop.stats.sequential import always_valid_z, one_sided_z
+
+FEWEST_JUDGING = 20  # units on whose rows a model is judged
 
 
 def judge_labels(
@@ -44,6 +46,14 @@ def judge_labels(
     for name, (model, mean) in losses.items():
         known = ~np.isnan(model)
         units = len(np.unique(groups[known]))
+        if units < FEWEST_JUDGING:
+            return refuse(
+                f"Label {name!r} is known of {units:,} units later than those that it is first learned from; "
+                f"{FEWEST_JUDGING} are needed to judge its model. Wait.",
+                n=units,
+            )
+        if not mean[known].any():
+            return refuse(f"Label {name!r} is known without any feature: there is nothing that they could add.", n=units)
         z = always_valid_z(units, alpha) if always_valid else one_sided_z(alpha)
         base = float(mean[known].mean())
         _, dense = np.unique(groups[known], return_inverse=True)

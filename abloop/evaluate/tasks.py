@@ -12,6 +12,7 @@ from abloop.evaluate.rankings import pair_losses
 Frame = NDArray[np.float64]
 Index = NDArray[np.intp]
 BINS = 10  # of calibration
+FEWEST_OF_PLACE = 20  # training rows at a place in a list, or it is taken with the next one
 
 
 def losses_of(
@@ -60,7 +61,15 @@ def losses_of(
 
 
 def nothing_known(
-    name: str, task: str, past: Frame, rows: int, *, classes: int = 0, quantile: float = 0.5
+    name: str,
+    task: str,
+    past: Frame,
+    rows: int,
+    *,
+    classes: int = 0,
+    quantile: float = 0.5,
+    past_places: Frame | None = None,
+    places: Frame | None = None,
 ) -> dict[str, Frame]:
     """Return what is predicted of a label without any feature: mean, quantile, shares of classes; shape (rows,) each.
 
@@ -71,12 +80,41 @@ def nothing_known(
         rows: Rows to predict.
         classes: Number of classes.
         quantile: Of a quantile: which.
+        past_places: Where training rows were in their lists, NaN for nowhere; None where that is no matter.
+        places: The same of the rows to predict, shape (rows,): each is then predicted by those of its place.
+
+    Example:
+        >>> where = np.array([0.0, 1.0])
+        >>> nothing_known("y", "rank", np.array([1.0, 0.0]), 2, past_places=where, places=where)["y"].argmax()
+        0
     """
+    if past_places is not None and places is not None:
+        return _known_by_place(name, task, past, classes, quantile, past_places, places)
     if task == "multiclass":
         return {f"{name}_{number}": np.full(rows, float((past == number).mean())) for number in range(classes)}
     if task == "rank":
         return {name: np.zeros(rows)}
     return {name: np.full(rows, float(np.quantile(past, quantile) if task == "quantile" else past.mean()))}
+
+
+def _known_by_place(
+    name: str, task: str, past: Frame, classes: int, quantile: float, past_places: Frame, places: Frame
+) -> dict[str, Frame]:
+    """Return what is predicted by place alone; places with few training rows are taken with those beside them."""
+    there = np.nan_to_num(past_places, nan=-1.0)
+    order = np.argsort(there, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(there[order]) > 0])
+    parts: list[list[int]] = []
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        if parts and parts[-1][1] - parts[-1][0] < FEWEST_OF_PLACE:
+            parts[-1][1] = int(end)
+        else:
+            parts.append([int(start), int(end)])
+    of = np.searchsorted(there[order][[start for start, _ in parts]], np.nan_to_num(places, nan=-1.0), "right") - 1
+    groups = [past[order[start:end]] for start, end in parts]
+    like = "regression" if task == "rank" else task
+    each = [nothing_known(name, like, group, 1, classes=classes, quantile=quantile) for group in groups]
+    return {key: np.array([float(found[key][0]) for found in each])[np.maximum(of, 0)] for key in each[0]}
 
 
 def figures(task: str, values: Frame, predicted: Frame) -> dict[str, float]:

@@ -16,6 +16,7 @@ from abloop.records import Column
 
 MOST_LEVELS = 255
 MOST_KEYS = 64
+LARGEST = 1e30  # of numbers that are standardised: its square is still a number
 PRIOR_ROWS = 20.0  # a category's mean outcome counts as if so many rows of the overall mean came first
 INNER_FOLDS = 5
 
@@ -82,7 +83,7 @@ def training_inputs(
 def _fit(feature: Feature, column: Any, outcome: NDArray[np.float64] | None) -> Column:
     """Return what is learned of one feature."""
     if feature.transform == "standardise":
-        there = column[~np.isnan(column)]
+        there = np.clip(column[~np.isnan(column)], -LARGEST, LARGEST)
         mean, deviation = (float(there.mean()), float(there.std())) if len(there) else (0.0, 1.0)
         return Column(feature.name, "standardise", (), (mean, deviation or 1.0))
     if feature.transform == "target":

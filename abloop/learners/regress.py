@@ -89,21 +89,31 @@ def fit_linear(sample: Sample, seed: int) -> Line:
         seed: Not used: nothing is drawn.
     """
     del seed
+    outcome = sample.outcome
+    return fit_line(sample, logistic=bool(np.isin(outcome, (0.0, 1.0)).all()) and 0.0 < outcome.mean() < 1.0)
+
+
+def fit_line(sample: Sample, *, logistic: bool) -> Line:
+    """Fit a ridge regression, its penalty by leave-one-out; or a logistic one.
+
+    Args:
+        sample: Training rows; categories and missing values become inputs of their own.
+        logistic: Whether the outcomes are 0 and 1, both of them there, and their probability is wanted.
+    """
     design = Design.of(sample)
     inputs = design.inputs(sample.features)
     centre, scale = inputs.mean(axis=0), inputs.std(axis=0)
     scale[scale < 1e-12 * np.maximum(1.0, np.abs(centre))] = np.inf  # a constant input says nothing
     inputs = (inputs - centre) / scale
     outcome, weights = sample.outcome, sample.weights
-    binary = bool(np.isin(outcome, (0.0, 1.0)).all()) and 0.0 < outcome.mean() < 1.0
-    if binary:
-        logistic = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs, outcome, weights)
-        slopes, intercept = logistic.coef_[0], float(logistic.intercept_[0])
+    if logistic:
+        fitted = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs, outcome, weights)
+        slopes, intercept = fitted.coef_[0], float(fitted.intercept_[0])
     else:
         ridge = RidgeCV(PENALTIES * len(outcome)).fit(inputs, outcome, weights)
         slopes, intercept = ridge.coef_, float(ridge.intercept_)
     slopes = slopes / scale
-    return Line(design.line(intercept - float(slopes @ centre), slopes, binary), sample)
+    return Line(design.line(intercept - float(slopes @ centre), slopes, logistic), sample)
 
 
 @dataclass(frozen=True)

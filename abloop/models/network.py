@@ -98,11 +98,12 @@ class Network:
         """Return the scores of many rows, equal to `row` of each, shape (n, d) to (n, outputs)."""
         import numpy as np
 
-        hidden = self._inputs(values)
-        for layer, (weight, bias) in enumerate(self._layers):
-            hidden = _dense(hidden, weight, bias)
-            if layer < len(self._layers) - 1:
-                hidden = np.maximum(hidden, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # whatever is fed in, an answer comes out
+            hidden = self._inputs(values)
+            for layer, (weight, bias) in enumerate(self._layers):
+                hidden = _dense(hidden, weight, bias)
+                if layer < len(self._layers) - 1:
+                    hidden = np.maximum(hidden, 0.0)
         return hidden
 
     def _inputs(self, values: Array) -> Array:

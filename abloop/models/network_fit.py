@@ -185,6 +185,8 @@ def _train(
             at += head.width
         return total
 
+    # Where a label is known on none of the rows held back, nothing there tells a good fit of it from a bad one.
+    judges = all(bool(known[held].any()) for _, known, _, _ in targets)
     best, kept, waited = float("inf"), [weight.detach().clone() for weight in net.parameters()], 0
     batch = max(BATCH, rows // 200)
     for _ in range(MOST_EPOCHS):
@@ -195,7 +197,7 @@ def _train(
                 loss.backward()
                 optimiser.step()
         with torch.no_grad():
-            now = float(loss_of(held))
+            now = float(loss_of(held if judges else train))
         waited += 1
         if now < best - 1e-5:
             best, kept, waited = now, [weight.detach().clone() for weight in net.parameters()], 0

@@ -96,8 +96,9 @@ class BanditModel:
         """Return what `row` gives of each of many rows, shape (n, d) to (n, 2 k)."""
         import numpy as np
 
-        means, deviations = self._reader.frame(values)
-        return np.concatenate([means - means[:, :1], deviations], axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # whatever is fed in, an answer comes out
+            means, deviations = self._reader.frame(values)
+            return np.concatenate([means - means[:, :1], deviations], axis=1)
 
 
 class _Lines:

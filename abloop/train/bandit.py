@@ -8,6 +8,7 @@ import numpy as np
 
 from abloop.evaluate.ope import clustered_mean, weighted_value
 from abloop.evaluate.verdict import Verdict
+from abloop.train.refusal import unfit_label, unfit_value
 from abloop.train.table import TrainingTable
 
 FEWEST_ROWS = 20  # before the first fit
@@ -26,8 +27,8 @@ def cannot_play(table: TrainingTable) -> str:
             f"Metric {table.unobserved[0]!r} was never logged, so there is nothing to learn from. Log it: "
             f"loop.strategy({strategy!r}).log_observations(decision_id, {{{table.unobserved[0]!r}: value}})."
         )
-    if np.ptp(table.sample.outcome) == 0.0:
-        return f"The value is {table.sample.outcome[0]:g} on every row: it never varies, so no arm can be better."
+    if reason := unfit_value(table) or unfit_label(table):
+        return reason
     if not table.has_features:
         return "No feature has a value, so nothing tells units apart. Add features to the blueprint, and pass them."
     return ""

@@ -157,8 +157,7 @@ def mean_loss(
     """
     values = table.metrics[label.name]
     known = ~np.isnan(values[after])
-    here, past = after[known], values[before & ~np.isnan(values)]
-    unknown = nothing_known(label.name, task, past, len(here), classes=label.classes, quantile=label.quantile)
+    here, unknown = after[known], _unknown(table, label, task, before, after[known])
     arm, lists = table.sample.arm[here], table.lists[here]
     mine = {name: each[known] for name, each in predicted.items()}
     model = _losses(label, task, values[here], mine, arm, lists).mean()
@@ -172,6 +171,8 @@ def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], lab
     where, _ = _known(table, label, rows)
     where = where[np.argsort(table.time[where], kind="stable")]
     cut = int(len(where) * (1 - TRIED))
+    if not 0 < cut < len(where):
+        return "trees"
     before = np.zeros(len(rows), dtype=np.bool_)
     before[where[:cut]] = True
     after, found = where[cut:], {}
@@ -227,7 +228,7 @@ def label_losses(
     # What a search looked at can no longer judge.
     for number in range(SEARCHED if table.options else 1, BLOCKS):
         before, test = block < number, np.flatnonzero(block == number)
-        if not all(_learnable(table, label, before) for label in table.blueprint.labels):
+        if not all(len(_known(table, label, before)[1]) for label in table.blueprint.labels):
             continue
         inputs = table.inputs(before)
         predicted = fit_labels(table, inputs, before).predict(inputs[test], table.positions[test])
@@ -240,18 +241,36 @@ def label_losses(
             ours, none = losses[label.name]
             lists = table.lists[here]
             ours[here] = _losses(label, task, values[here], picked, arm, lists)
-            unknown = nothing_known(label.name, task, past, len(here), classes=label.classes, quantile=label.quantile)
+            unknown = _unknown(table, label, task, before, here)
             none[here] = _losses(label, task, values[here], unknown, arm, lists)
+            if not float(np.ptp(past)):  # whoever saw one value alone has learned nothing
+                ours[here] = none[here]
         progress(number, BLOCKS - 1)
     return losses
+
+
+def _unknown(table: TrainingTable, label: Label, task: str, before: NDArray[np.bool_], here: Index) -> dict[str, Frame]:
+    """Return what is predicted of some rows without any feature, learned from those before.
+
+    Where the label's model knows at which position a candidate was shown, so does this, or what is on top for no other
+    reason than that it is on top would pass for what is liked.
+    """
+    past, values = _known(table, label, before)
+    places: Frame | None = None
+    if label.position:
+        places = table.positions
+    return nothing_known(
+        label.name,
+        task,
+        values,
+        len(here),
+        classes=label.classes,
+        quantile=label.quantile,
+        past_places=None if places is None else places[past],
+        places=None if places is None else places[here],
+    )
 
 
 def _order(table: TrainingTable) -> Index:
     """Return the rows by time; those of one list, or of one moment, stay together."""
     return np.lexsort((table.lists, table.time))
-
-
-def _learnable(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> bool:
-    """Return whether a label varies on some of the rows."""
-    _, values = _known(table, label, rows)
-    return len(values) > 1 and float(np.ptp(values)) > 0.0

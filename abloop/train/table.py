@@ -22,6 +22,7 @@ from abloop.records import Decision, decode_many
 from abloop.store import parquet
 from abloop.store.workspace import Workspace
 
+LARGEST = 1e30  # of what is learned from: single precision holds it, and double its squares
 # Holdout rows have no second arm to compare with.
 LEARNED_PHASES = ("randomise", "personalise", "explore", "ship", "limited")
 
@@ -82,7 +83,7 @@ class TrainingTable:
         if not any(feature.transform == "target" for feature in graph.learned):
             return self.sample.features
         columns = [self.features[slot] for slot in graph.slots]
-        return training_inputs(graph.learned, columns, self.sample.outcome, self.groups, train)
+        return _bounded(training_inputs(graph.learned, columns, self.sample.outcome, self.groups, train))
 
 
 def load_table(workspace: Workspace, strategy: str) -> TrainingTable:
@@ -140,7 +141,7 @@ def _arrays(
     outcome = sum((_numbers(table, f"y.{m.name}", rows) * m.value for m in blueprint.goals()), start=np.zeros(rows))
     known = np.nan_to_num(outcome)
     encoder = fit_encoder(graph.learned, learned, known)
-    inputs = encoder.frame(learned) if learned else np.empty((rows, 0))
+    inputs = _bounded(encoder.frame(learned)) if learned else np.empty((rows, 0))
     arm, groups = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
     if rows:
         arm = pc.index_in(table["arm"], value_set=_strings([arm.name for arm in arms])).to_numpy().astype(np.intp)
@@ -161,6 +162,12 @@ def _arrays(
         _numbers(table, "time", rows),
         *_places(table, rows, blueprint.ranking.shown),
     )
+
+
+def _bounded(inputs: Frame) -> Frame:
+    """Return inputs, in place, with those beyond the largest number at that number: one of them spoils no mean."""
+    bounded: Frame = np.clip(inputs, -LARGEST, LARGEST, out=inputs)
+    return bounded
 
 
 def _places(table: pa.Table, rows: int, shown: str) -> tuple[NDArray[np.intp], Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +14,12 @@ from sklearn.linear_model import LogisticRegression, QuantileRegressor
 
 from abloop.blueprint.learning import Label
 from abloop.learners.base import Frame, Index, Sample, with_arm
-from abloop.learners.regress import LOGISTIC_STRENGTH, Design, fit_linear
+from abloop.learners.regress import LOGISTIC_STRENGTH, Design, fit_line
 from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters
 from abloop.models.labels import LabelSpec
 from abloop.models.linear import Linear
 from abloop.models.link import Link
+from abloop.models.trees import Tree
 from abloop.train.examination import fit_relevance
 
 TREE_SIZES: dict[str, tuple[int, dict[str, Any]]] = {
@@ -25,6 +27,8 @@ TREE_SIZES: dict[str, tuple[int, dict[str, Any]]] = {
     "medium": (TREES, {}),
     "large": (300, {"num_leaves": 31}),
 }
+MOST_GRADE = 30  # of an order: gains double with each
+UNLIKELY = -30.0  # score of a class that no row had
 MOST_QUANTILE_ROWS = 4_000  # of a linear quantile regression, which is a linear programme
 
 
@@ -79,6 +83,8 @@ def link_of(task: str) -> Link:
 
 def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str, options: dict[str, Any]) -> LabelSpec:
     """Fit boosted trees to a label."""
+    if not float(np.ptp(rows.values)):
+        return constant_task(label, task, rows)
     rounds, sized = TREE_SIZES[size]
     chosen = {**sized, **options}
     rounds = int(chosen.pop("rounds", rounds))
@@ -99,11 +105,23 @@ def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str
     return LabelSpec(label.name, link_of(task), flatten(booster), columns, arms, label.classes, last=last)
 
 
+def constant_task(label: Label, task: str, rows: Examples) -> LabelSpec:
+    """Return what a label is on rows where it does not vary; a probability stays short of certainty."""
+    value, count, arms = float(rows.values[0]), len(rows.values), rows.arms if label.by_arm else 0
+    scores = [value]
+    if task == "binary":
+        scores = [math.log((value * count + 0.5) / ((1.0 - value) * count + 0.5))]
+    elif task == "multiclass":
+        scores = [0.0 if number == value else UNLIKELY for number in range(label.classes)]
+    trees = tuple(Tree((), (), (), (), (), (score,)) for score in scores)
+    return LabelSpec(label.name, link_of(task), trees, rows.inputs.shape[1], arms, label.classes)
+
+
 def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: dict[str, Any]) -> Any:
     """Return trees that order the rows of each list, LambdaMART. Source: Burges, MSR-TR-2010-82, 2010."""
     order = np.argsort(rows.lists, kind="stable")
     sizes = np.unique(rows.lists[order], return_counts=True)[1]
-    grades = np.clip(np.rint(rows.values[order]), 0, 30).astype(int)
+    grades = np.clip(np.rint(rows.values[order]), 0, MOST_GRADE).astype(int)
     data = lightgbm.Dataset(features[order], grades, group=sizes)
     wanted = parameters(len(order), seed, "lambdarank") | {"num_leaves": 31, "min_data_in_leaf": 20} | options
     return flatten(lightgbm.train(wanted, data, num_boost_round=rounds))
@@ -111,6 +129,8 @@ def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: di
 
 def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> LabelSpec:
     """Fit linear models to a label: ridge, logistic, one for each class, or of a quantile."""
+    if not float(np.ptp(rows.values)):
+        return constant_task(label, task, rows)
     if label.by_arm:
         each = [
             fit_task_linear(msgspec.structs.replace(label, by_arm=False), task, rows.of(_of_arm(rows, arm)), seed)
@@ -125,7 +145,8 @@ def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> Label
     count = len(rows.values)
     sample = Sample(features, np.zeros(count, dtype=np.intp), rows.values, np.ones(1), levels)
     if task in ("binary", "regression"):
-        lines = (msgspec.structs.replace(fit_linear(sample, seed).spec(), link="identity"),)
+        found = fit_line(sample, logistic=task == "binary").spec()
+        lines = (msgspec.structs.replace(found, link="identity"),)  # the label's own link follows
     else:
         design = Design.of(sample)
         inputs = design.inputs(features)
@@ -157,7 +178,7 @@ def _of_arm(rows: Examples, arm: int) -> NDArray[np.bool_]:
 def _every_class(found: LogisticRegression, classes: int) -> tuple[Frame, list[float]]:
     """Return slopes and intercept of every class, those that no row had at a very low score."""
     slopes = np.zeros((classes, found.coef_.shape[1]))
-    intercepts = [-30.0] * classes
+    intercepts = [UNLIKELY] * classes
     if len(found.classes_) == 2:  # one model tells two classes apart
         first, second = map(int, found.classes_)
         slopes[second], intercepts[first], intercepts[second] = found.coef_[0], 0.0, float(found.intercept_[0])
