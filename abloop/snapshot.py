@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from abloop.assign.allocation import Allocation
@@ -147,6 +148,15 @@ class Snapshot:
         self.only_randomises = self.is_choice and not self.serves and not self.screened and not self.redraw
         plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
         self.quick = plain and self.only_randomises and not self.conceals
+        if artefact is not None:
+            self._warm()
+
+    def _warm(self) -> None:
+        """Predict once, for nothing known, alone and together: no request pays for what a first call makes ready."""
+        with suppress(Exception):  # whatever a first call meets, requests have their default
+            nothing = self.all_features((None,) * len(self.graph.sourced))
+            self.choose(nothing, self.predict(nothing))
+            self.predict_all([nothing] * MANY)
 
     def drawn_as(self, unit: str, now: float) -> str:
         """Return what is hashed for a unit's draws: the unit, and the period where its arm is drawn anew."""
