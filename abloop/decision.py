@@ -58,7 +58,7 @@ def decide(
     if type(unit) is not str:
         unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
     if type(decision_id) is not str or not decision_id:
-        raise _no_id(decision_id)
+        raise no_id(decision_id)
     ready = None
     if known is not None:
         features, ready = known
@@ -87,43 +87,6 @@ def decide(
     )
 
 
-def decide_list(
-    snapshot: Snapshot,
-    list_id: str,
-    contexts: Sequence[Mapping[str, Any]],
-    fetched: Sequence[Fetched],
-    now: float,
-    started: int,
-) -> list[Decision]:
-    """Return the decision of each candidate of a list, `decide` of each; predictions are made for all at once.
-
-    Args:
-        snapshot: What is served.
-        list_id: Names the list; a candidate's decision id is LIST_ID/INDEX.
-        contexts: One for each candidate, n of them.
-        fetched: What the feature groups gave each, n of them.
-        now: Seconds since 1970.
-        started: `time.perf_counter_ns()` when the call came in.
-    """
-    features = [
-        read_from(snapshot.features, snapshot.sources, (context, *each.rows)) if each.rows else snapshot.read(context)
-        for context, each in zip(contexts, fetched, strict=True)
-    ]
-    ready = snapshot.predict_all([snapshot.all_features(each) for each in features]) if snapshot.serves else None
-    return [
-        decide(
-            snapshot,
-            f"{list_id}/{index}",
-            context,
-            now,
-            started,
-            each,
-            known=None if ready is None else (features[index], ready[index]),
-        )
-        for index, (context, each) in enumerate(zip(contexts, fetched, strict=True))
-    ]
-
-
 def randomise(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], now: float, started: int) -> Decision:
     """Return the decision of a strategy that does nothing but randomise its arms: `decide`, in one step.
 
@@ -134,7 +97,7 @@ def randomise(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], 
     if type(unit) is not str:
         unit = unit_text(unit, snapshot.strategy, snapshot.unit_key)
     if type(decision_id) is not str or not decision_id:
-        raise _no_id(decision_id)
+        raise no_id(decision_id)
     arm = snapshot.assignment.arm(unit)
     return Decision(
         decision_id,
@@ -153,7 +116,8 @@ def randomise(snapshot: Snapshot, decision_id: str, context: Mapping[str, Any], 
     )
 
 
-def _no_id(decision_id: object) -> DataError:
+def no_id(decision_id: object) -> DataError:
+    """Return the error for an id that is no text."""
     return DataError(f"decision_id is {decision_id!r:.80}; allowed: a text, e.g. from abloop.new_decision_id()")
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.conceal import conceal
-from abloop.decision import Drawn, decide, decide_list, had, keeps, randomise, remember, unit_text
+from abloop.decision import Drawn, decide, had, keeps, randomise, remember, unit_text
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.ids import new_key
-from abloop.ranking import arrange
+from abloop.ranking import arrange, decide_list
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
 from abloop.store.sticky import StickyStore

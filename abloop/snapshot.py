@@ -185,11 +185,12 @@ class Snapshot:
         if self.encoder is None or self.labels is None or self.effects is not None or len(rows) < MANY:
             return [self.predict(values) for values in rows]
         try:
-            import numpy as np
+            import numpy as np  # noqa: F401
         except ImportError:
             return [self.predict(values) for values in rows]
-        read, slots = self.encoder.row, self._slots
-        inputs = np.asarray([read(values if slots is None else [values[slot] for slot in slots]) for values in rows])
+        slots = self._slots
+        given = rows if slots is None else [[values[slot] for slot in slots] for values in rows]
+        inputs = self.encoder.rows(given)
         columns = [column.tolist() for column in self.labels.frame(inputs).values()]
         return list(zip(*columns, strict=True))
 

@@ -89,7 +89,8 @@ def contestants(found: Fitted) -> dict[str, Contestant[list[list[float]]]]:
         booster.save_model(file.name)
         forest = treelite.frontend.load_lightgbm_model(file.name)
     hist = HistGradientBoostingRegressor(max_leaf_nodes=31).fit(found.x[:5_000], found.y[:5_000])
-    peer = xgboost.train({"max_leaves": 31, "nthread": 1}, xgboost.DMatrix(found.x[:5_000], found.y[:5_000]), 100)
+    grown = {"max_leaves": 31, "max_depth": 0, "grow_policy": "lossguide", "nthread": 1}
+    peer = xgboost.train(grown, xgboost.DMatrix(found.x[:5_000], found.y[:5_000]), 100)
 
     def each(predict: Any) -> Contestant[list[list[float]]]:
         return Contestant(lambda rows: [predict(row) for row in rows])
@@ -97,9 +98,9 @@ def contestants(found: Fitted) -> dict[str, Contestant[list[list[float]]]]:
     return {
         "ours": each(lambda row: ours.row(row)[0]),
         "python": each(lambda row: python.row(row)[0]),
-        "booster": each(lambda row: booster.predict(np.asarray([row]))),
+        "booster": each(lambda row: booster.predict(np.asarray([row]), num_threads=1)),
         "onnxruntime": each(lambda row: session.run(None, {"inputs": np.asarray([row], dtype=np.float32)})),
-        "treelite": each(lambda row: treelite.gtil.predict(forest, np.asarray([row]))),
+        "treelite": each(lambda row: treelite.gtil.predict(forest, np.asarray([row]), nthread=1)),
         "xgboost": each(lambda row: peer.inplace_predict(np.asarray([row]))),
         "hist_gradient_boosting": each(lambda row: hist.predict(np.asarray([row]))),
     }

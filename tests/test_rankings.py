@@ -166,6 +166,28 @@ def test_lists_of_any_length(tmp_path: Path, size: int) -> None:
     loop.close()
 
 
+def test_candidates_together_are_decided_as_alone(tmp_path: Path) -> None:
+    """The record of each of thirty candidates is that of its own decision, missing and unseen features included."""
+    clock, rng = ManualClock(), np.random.default_rng(5)
+    loop = open_loop(tmp_path, clock)
+    loop.register(raw(labels=[{"name": "click"}], policy={"formula": "click + 0.01 * quality"}))
+    lists(loop, 150, rng)
+    clock.advance(2 * DAY)
+    assert offline.cycle(loop, "feed", always_valid=False).serving.phase == "personalise"
+    loop.refresh()
+    contexts = [{"user_id": f"v{at % 3}", "quality": float(rng.normal()), "topic": "ab?"[at % 3]} for at in range(30)]
+    contexts[3], contexts[4]["quality"] = {"user_id": "v0"}, None
+    loop.strategy("feed").get_ranking("many", contexts)
+    for at, context in enumerate(contexts):
+        loop.strategy("feed").get_decision(f"one{at}", context)
+        together, alone = (abloop.explain(loop, name).decision for name in (f"many/{at}", f"one{at}"))
+        assert together.predictions == alone.predictions
+        for field in ("unit", "arm", "propensity", "phase", "features", "release"):
+            assert getattr(together, field) == getattr(alone, field)
+    assert loop.strategy("feed").errors == 0
+    loop.close()
+
+
 WRONG = [
     ({"slots": [2, 1]}, {}, "rising"),
     ({"slots": [-1]}, {}, "from 0"),

@@ -6,7 +6,8 @@ The same formula decides for one decision and, as a frame, for all rows of a tra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -182,14 +183,19 @@ class Policy:
             for name in reads
         )
         self._of_features = tuple(name in places for name in reads)
+        self._pick = _picker([self._place(at) for at in range(len(reads))])
         self._names = reads
+
+    def _place(self, at: int) -> int | slice:
+        """Return where a name that the formula reads stands among all features and then all predictions."""
+        (place, span), first = self._reads[at], self._features
+        if self._of_features[at]:
+            return place
+        return first + place if span is None else slice(first + span.start, first + span.stop)
 
     def inputs(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> list[Any]:
         """Return the values of the names that the formula reads, constants left out."""
-        return [
-            features[place] if feature else predictions[place] if span is None else tuple(predictions[span])
-            for (place, span), feature in zip(self._reads, self._of_features, strict=True)
-        ]
+        return list(self._pick((*features, *predictions)))
 
     def row(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> Any:
         """Return what the formula gives for one decision.
@@ -202,7 +208,7 @@ class Policy:
             Of a choice: index of the arm, or a tuple of shares; of another space: the value, within its bounds.
             None where the formula is undefined: a value is missing, or a number is not finite.
         """
-        return self._settle(self._call(*self.inputs(features, predictions)))
+        return self._settle(self._call(*self._pick((*features, *predictions))))
 
     def _settle(self, result: Any) -> Any:
         kind = self.formula.kind
@@ -256,6 +262,16 @@ class Policy:
         """Return the formula with the numbers of one decision put in."""
         given = dict(zip(self._names, self.inputs(features, predictions), strict=True))
         return self.formula.show({**{n: v for n, v in self._constants.items() if n in self.formula.reads}, **given})
+
+
+def _picker(places: Sequence[int | slice]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return the function that takes some places out of a tuple, in one call where there are several."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    if not places:
+        return lambda values: ()
+    (place,) = places
+    return itemgetter(slice(place, place + 1)) if isinstance(place, int) else lambda values: (values[place],)
 
 
 def _bounded(low: float | None, high: float | None, value: float) -> float | None:

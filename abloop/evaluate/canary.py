@@ -53,7 +53,9 @@ def judge_labels(
                 n=units,
             )
         if not mean[known].any():
-            return refuse(f"Label {name!r} is known without any feature: there is nothing that they could add.", n=units)
+            return refuse(
+                f"Label {name!r} is known without any feature: there is nothing that they could add.", n=units
+            )
         z = always_valid_z(units, alpha) if always_valid else one_sided_z(alpha)
         base = float(mean[known].mean())
         _, dense = np.unique(groups[known], return_inverse=True)

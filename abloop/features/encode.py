@@ -61,6 +61,18 @@ class Encoder:
             out.extend(_inputs(column, codes, value))
         return out
 
+    def rows(self, values: Sequence[Sequence[FeatureValue]]) -> NDArray[np.float64]:
+        """Return the model inputs of some decisions, `row` of each, n to shape (n, width)."""
+        import numpy as np
+
+        if not self._plain or not self.columns:
+            return np.asarray([self.row(each) for each in values], dtype=np.float64).reshape(len(values), self.width)
+        out = np.empty((len(values), self.width))
+        for at, (codes, column) in enumerate(zip(self._codes, zip(*values, strict=True), strict=True)):
+            # NumPy takes None for NaN.
+            out[:, at] = column if codes is None else [codes.get(value, NAN) for value in column]
+        return out
+
     def frame(self, values: Sequence[FrameColumn]) -> NDArray[np.float64]:
         """Return the model inputs of many decisions.
 

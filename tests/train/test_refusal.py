@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -33,8 +35,6 @@ def changed(name: str, values: Any, task: dict[str, Any] | None = None, kind: st
 
 def _with(found: TrainingTable, sections: dict[str, Any]) -> Any:
     """Return a table's blueprint with another formula."""
-    import msgspec
-
     policy = msgspec.structs.replace(found.blueprint.policy, formula=sections["policy"]["formula"])
     return msgspec.structs.replace(found.blueprint, policy=policy)
 
@@ -49,14 +49,24 @@ def some(*rows: tuple[int, float]) -> np.ndarray:
 
 CLASSES = {"task": "multiclass", "classes": 3}
 WRONG = [
-    ("next", some((7, 6.0), (9, 3.0)), CLASSES, r"'multiclass' is 6 on a row, and out of its range on 2; allowed: 0 to"),
+    (
+        "next",
+        some((7, 6.0), (9, 3.0)),
+        CLASSES,
+        r"'multiclass' is 6 on a row, and out of its range on 2; allowed: 0 to",
+    ),
     ("next", some((7, -1.0)), CLASSES, "is -1 on a row"),
     ("next", some((7, 0.5)), CLASSES, r"is 0\.5 on a row"),
     ("opened", some((7, 2.0)), {"task": "binary"}, "allowed: 0 or 1"),
     ("spend", some((7, 1e200)), None, r"is 1e\+200 on a row, and out of its range on 1; allowed: numbers from"),
     ("spend", some((7, -1e200)), {"task": "quantile"}, r"is -1e\+200"),
     ("spend", 3.0, None, "is 3 on every row: it never varies"),
-    ("spend", np.where(np.arange(ROWS) < 40, some(), np.nan), None, "needs 100 units before it is predicted; it has 40"),
+    (
+        "spend",
+        np.where(np.arange(ROWS) < 40, some(), np.nan),
+        None,
+        "needs 100 units before it is predicted; it has 40",
+    ),
     ("spend", np.nan, None, "was never logged"),
 ]
 
@@ -64,8 +74,6 @@ WRONG = [
 @pytest.mark.parametrize(("name", "values", "task", "words"), WRONG)
 def test_labels_that_teach_nothing_are_named(name: str, values: Any, task: Any, words: str) -> None:
     """A label out of its task's range, of one value, or hardly known is refused with what came and what is allowed."""
-    import re
-
     assert re.search(words, cannot_predict(changed(name, values, task)))
 
 
