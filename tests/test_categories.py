@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import sqlalchemy as sa
 
 import abloop
 from abloop import offline
+from abloop.cli import main
 from abloop.loop import Loop
 from abloop.offline import Cycle
 from abloop.testing import ManualClock
@@ -161,6 +165,43 @@ def test_prefetch(tmp_path: Path) -> None:
     assert shown.repeated
     assert shown.formula == "opened > threshold"
     assert shown.filled.endswith("> 0.3")
+    loop.close()
+
+
+def on_device(payload: bytes, context: dict[str, Any]) -> bool:
+    """Decide as a phone does: from the file alone, without abloop."""
+    session = onnxruntime.InferenceSession(payload)
+    said = json.loads(session.get_modelmeta().custom_metadata_map["abloop"])
+    row: list[float] = []
+    for column in said["columns"]:
+        value = context.get(column["name"])
+        if column["type"] == "categorical":
+            row.append(column["levels"].index(value) if value in column["levels"] else np.nan)
+        elif column["type"] == "sparse":
+            row += [np.nan if value is None else value.get(key, 0) for key in column["levels"]]
+        else:
+            row.append(np.nan if value is None else value)
+    ((predicted,),) = session.run(None, {"inputs": np.array([row], dtype=np.float32)})[0]
+    assert said["formula"] == "opened > threshold"
+    return bool(predicted > said["weights"]["threshold"])
+
+
+def test_prefetch_on_a_phone(tmp_path: Path) -> None:
+    """Exported within 100 kB, the model decides on a device what `get_decision` gives, and no longer the default."""
+    loop, result = learned(tmp_path, "prefetch", screens, 3_600)
+    assert result.serving.phase == "personalise"
+    file, handle = tmp_path / "opened.onnx", loop.strategy("prefetch_profile")
+    arguments = ["export", "prefetch_profile", "opened", str(file), "--most-bytes", "100000"]
+    assert main([*arguments, "--url", f"sqlite:///{tmp_path}/abloop.db"]) == 0
+    likely = {"screen": "home", "history": {"profile": 3.0}, "visits": 2.0}
+    others = [{"screen": "home", "history": {"other": 1.0}, "visits": 2.0}, {"screen": "unseen"}, {}]
+    payload = file.read_bytes()
+    assert on_device(payload, likely)
+    assert not on_device(payload, others[0])
+    for context in (likely, *others):
+        made = (handle.get_details(f"p{i}", {"user_id": f"y{i}", **context}) for i in range(30))
+        server = {details.value for details in made if details.reason == "personalise"}
+        assert server == {on_device(payload, context)}
     loop.close()
 
 

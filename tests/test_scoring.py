@@ -18,9 +18,12 @@ from abloop.cli import main
 from abloop.errors import DataError
 from abloop.features.encode import Encoder
 from abloop.loop import Loop
+from abloop.models.artefact import Artefact
 from abloop.models.labels import LabelSet
 from abloop.testing import ManualClock
+from abloop.train.labels import fit_labels
 from tests.loops import open_loop
+from tests.train.test_labels import COLOURS, table
 
 BLUEPRINT = {
     "strategy": "value",
@@ -123,3 +126,38 @@ def test_devices_predict_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "allowed: 100. Use `model.size: small`" in capsys.readouterr().err
     with pytest.raises(DataError, match="label"):
         to_onnx(artefact, "spent")
+
+
+@pytest.mark.parametrize("kind", ["trees", "linear", "network"])
+def test_every_kind_fits_a_device(kind: str) -> None:
+    """A file of trees, lines or a network predicts what serves, unseen and missing inputs too, and says its columns."""
+    labels = [{"name": "opened"}, {"name": "spend"}, {"name": "next", "task": "multiclass", "classes": 3}]
+    rows = table(labels, {"kind": kind, "size": "small"}, 500)
+    found = fit_labels(rows, rows.sample.features, np.ones(500, dtype=bool))
+    made = Artefact(1, "labels", (), rows.encoder.columns, None, 500, found.specs, network=found.network)
+    inputs = rows.sample.features[:60].astype(np.float32).astype(np.float64)
+    inputs[:9, 0], inputs[9:20, 1], inputs[20:25, 1] = np.nan, np.nan, 7.0
+    expected = LabelSet(found.specs, found.network).frame(inputs)
+    for label, names in (("opened", ["opened"]), ("spend", ["spend"]), ("next", ["next_0", "next_1", "next_2"])):
+        session = onnxruntime.InferenceSession(to_onnx(made, label, about={"formula": "spend"}))
+        (got,) = session.run(None, {"inputs": inputs.astype(np.float32)})
+        np.testing.assert_allclose(got, np.column_stack([expected[name] for name in names]), rtol=2e-4, atol=2e-4)
+        said = json.loads(session.get_modelmeta().custom_metadata_map["abloop"])
+        colour = {
+            "name": "colour",
+            "type": "categorical",
+            "levels": ["red", "green", "blue"],
+            "numbers": [],
+            "width": 1,
+        }
+        assert said["columns"][1] == colour
+        assert (said["label"], said["formula"]) == (label, "spend")
+
+
+def test_what_no_device_file_holds_is_refused() -> None:
+    """A label by arm is refused with what to export."""
+    rows = table([{"name": "opened", "by_arm": True}], {}, 300)
+    found = fit_labels(rows, rows.sample.features, np.ones(300, dtype=bool))
+    made = Artefact(1, "labels", ("a", "b"), rows.encoder.columns, None, 300, found.specs)
+    with pytest.raises(DataError, match="export a label that reads the features alone"):
+        to_onnx(made, "opened")

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
+from abloop.adapters.device_dense import dense_graph, dense_of, dense_of_lines
 from abloop.errors import DataError, MissingExtraError, unknown
 from abloop.models.artefact import Artefact
 from abloop.models.labels import LabelSpec
+from abloop.models.network import NetworkSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 OPSET, TREES_OPSET, IR = 18, 3, 9
 
 
-def to_onnx(artefact: Artefact, label: str, *, most_bytes: int = 1_000_000) -> bytes:
+def to_onnx(
+    artefact: Artefact, label: str, *, most_bytes: int = 1_000_000, about: Mapping[str, Any] = NOTHING
+) -> bytes:
     """Return a label's model as the bytes of an ONNX file.
 
     Its input `inputs` has shape (n, d), single precision, NaN where missing: the features as the artefact's columns
     encode them. Its output `predictions` has shape (n, width). Inputs that single precision can hold go the same way
-    through every tree.
+    through every tree. Its metadata `abloop` is JSON: what is said `about` it, the label and the columns, so that a
+    device needs the file alone: a category is its place in `levels`, NaN where it is missing or not among them.
 
     Args:
         artefact: A release.
-        label: Its name; of trees, and not predicted by arm.
+        label: Its name; not predicted by arm, nor by a network that reads sequences.
         most_bytes: Size that the file must not exceed.
+        about: Plain data that the file should carry besides, e.g. the formula.
 
     Raises:
         DataError: There is no such label, its model is of another kind, or the file would be too large.
@@ -45,9 +55,11 @@ def to_onnx(artefact: Artefact, label: str, *, most_bytes: int = 1_000_000) -> b
     if label not in specs:
         raise DataError(unknown("label", label, specs))
     spec = specs[label]
-    if not spec.trees or spec.arms or spec.last is not None:
+    network = artefact.network if spec.head >= 0 else None
+    if spec.arms or spec.last is not None or (network is not None and network.sequences):
         raise DataError(
-            f"label {label!r} is not of trees that read the features alone; export it from `model.kind: trees`"
+            f"label {label!r} is predicted by arm, by trees or lines that know positions, or from sequences, which no "
+            "file for devices holds; export a label that reads the features alone"
         )
     if any(bits & 4 for tree in spec.trees for bits in tree.missing):
         raise DataError(
@@ -57,7 +69,11 @@ def to_onnx(artefact: Artefact, label: str, *, most_bytes: int = 1_000_000) -> b
         import onnx  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("a file for devices needs onnx: pip install 'abloop[device]'") from error
-    payload = _model(spec).SerializeToString()
+    model = _model(spec, network)
+    entry = model.metadata_props.add()
+    columns = [msgspec.structs.asdict(column) for column in artefact.columns]
+    entry.key, entry.value = "abloop", msgspec.json.encode({**about, "label": label, "columns": columns}).decode()
+    payload = model.SerializeToString()
     if len(payload) > most_bytes:
         raise DataError(
             f"label {label!r} takes {len(payload):,} bytes as ONNX; allowed: {most_bytes:,}. Use `model.size: small`"
@@ -66,28 +82,26 @@ def to_onnx(artefact: Artefact, label: str, *, most_bytes: int = 1_000_000) -> b
     return found
 
 
-def _model(spec: LabelSpec) -> ModelProto:
-    """Return the graph: one tree ensemble, and the link."""
+def _model(spec: LabelSpec, network: NetworkSpec | None) -> ModelProto:
+    """Return the graph: trees, or dense layers, and the link."""
     from onnx import TensorProto, helper
 
-    lists: Any = _attributes(spec)
-    scores = helper.make_node(
-        "TreeEnsembleRegressor",
-        ["inputs"],
-        ["scores"],
-        domain="ai.onnx.ml",
-        n_targets=spec.width,
-        post_transform="NONE",
-        **lists,
-    )
+    nodes: list[Any]
+    constants: list[Any] = []
+    if spec.trees:
+        lists: Any = _attributes(spec)
+        trees = {"domain": "ai.onnx.ml", "n_targets": spec.width, "post_transform": "NONE", **lists}
+        nodes = [helper.make_node("TreeEnsembleRegressor", ["inputs"], ["scores"], **trees)]
+    else:
+        nodes, constants = dense_graph(*(dense_of_lines(spec.linears) if network is None else dense_of(spec, network)))
     name = {"logistic": "Sigmoid", "softmax": "Softmax"}.get(spec.link, "Identity")
     axis: Any = {"axis": 1} if name == "Softmax" else {}
-    last = helper.make_node(name, ["scores"], ["predictions"], **axis)
     graph = helper.make_graph(
-        [scores, last],
+        [*nodes, helper.make_node(name, ["scores"], ["predictions"], **axis)],
         spec.name,
         [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, spec.columns])],
         [helper.make_tensor_value_info("predictions", TensorProto.FLOAT, [None, spec.width])],
+        constants,
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREES_OPSET)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR)

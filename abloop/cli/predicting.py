@@ -46,10 +46,15 @@ def export(options: argparse.Namespace) -> int:
     from abloop.adapters.device import to_onnx
 
     with closing(open_loop(options)) as loop:
-        release = loop.catalogue.serving(options.strategy).release
-        if not release:
+        serving = loop.catalogue.serving(options.strategy)
+        if not serving.release:
             raise DataError(f"strategy {options.strategy!r} serves no model yet")
-        payload = to_onnx(loop.catalogue.artefact(release), options.label, most_bytes=options.most_bytes)
+        _, blueprint = loop.catalogue.blueprint(options.strategy, serving.version)
+        about = {"strategy": options.strategy, "version": serving.version, "release": serving.release}
+        about |= {"formula": blueprint.policy.formula}
+        about |= {"weights": {weight.name: weight.value for weight in blueprint.policy.weights}}
+        model = loop.catalogue.artefact(serving.release)
+        payload = to_onnx(model, options.label, most_bytes=options.most_bytes, about=about)
     options.target.write_bytes(payload)
     data = {"target": str(options.target), "bytes": len(payload)}
     show(options, data, lambda: f"{options.target} has {len(payload):,} bytes.")
