@@ -34,8 +34,8 @@ from abloop.store.tallied import TalliedKeys
 from abloop.store.workspace import Workspace
 from abloop.train.bandit import cannot_play, play
 from abloop.train.fit import constant_release, cross_fit, fit_release
+from abloop.train.held_out import figures_of, held_out, in_words
 from abloop.train.history import import_trial
-from abloop.train.labels import label_losses
 from abloop.train.long_term import cannot_follow, judge_long_term
 from abloop.train.progress import Progress
 from abloop.train.refusal import cannot_judge, cannot_predict
@@ -218,9 +218,12 @@ def gate(
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
     elif not table.blueprint.is_choice:
-        losses = label_losses(table, Policy(table.blueprint).labels, progress)
+        found = held_out(table, Policy(table.blueprint).labels, progress)
+        losses = {name: (each.model, each.none) for name, each in found.items()}
         verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
-        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
+        told = figures_of(table, found)
+        words = f"{verdict.reason} {in_words(told)}".strip()
+        verdict = msgspec.structs.replace(verdict, rows=seen.rows, figures=told, reason=words)
         model = fit_release(table, verdict.learner)
         judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
     elif long_term:

@@ -15,6 +15,7 @@ from abloop.blueprint.randomisation import Experiment
 from abloop.blueprint.spec import DEFAULT, Space
 from abloop.blueprint.spec import Policy as PolicySpec
 from abloop.blueprint.target import Target, compile_target
+from abloop.errors import ArtefactError
 from abloop.features.encode import Encoder
 from abloop.features.graph import Graph
 from abloop.features.quick import quick_read
@@ -130,6 +131,11 @@ class Snapshot:
     def _take(self, artefact: Artefact | None) -> None:
         """Compile the release, and what follows from there being one."""
         blueprint, serving = self.blueprint, self.serving
+        if artefact is not None and serving.phase == "personalise" and artefact.outputs != len(blueprint.outputs()):
+            raise ArtefactError(
+                f"strategy {self.strategy!r}: release {serving.release[:12]} predicts {artefact.outputs} numbers; "
+                f"version {self.version} reads {', '.join(blueprint.outputs())}. Train again; what served goes on"
+            )
         self.encoder = Encoder(artefact.columns) if artefact else None
         self.effects: EffectModel | BanditModel | None = None
         if artefact is not None and artefact.bandit is not None and self.encoder is not None:

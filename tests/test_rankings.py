@@ -222,4 +222,10 @@ def test_ndcg_and_pairs_by_definition() -> None:
     assert ndcg(grades, scores, lists_of, 5) == pytest.approx(np.mean(each))
     assert (pair_losses(np.arange(4.0), -np.arange(4.0), np.zeros(4, dtype=int)) == 1.0).all()
     assert (pair_losses(np.arange(4.0), np.arange(4.0), np.zeros(4, dtype=int)) == 0.0).all()
+    long = rng.integers(0, 5, 900).astype(float), rng.integers(0, 40, 900).astype(float)
+    better = long[0][:, None] > long[0][None, :]
+    gap = long[1][:, None] - long[1][None, :]
+    wrong = ((gap < 0) + 0.5 * (gap == 0))[better].mean()
+    assert pair_losses(*long, np.zeros(900, dtype=int)) == pytest.approx(np.full(900, wrong))
+    assert (pair_losses(np.ones(300), np.arange(300.0), np.zeros(300, dtype=int)) == 0.5).all()
     assert (pair_losses(np.ones(4), np.arange(4.0), np.zeros(4, dtype=int)) == 0.5).all()

@@ -23,7 +23,7 @@ from abloop.models.labels import LabelSet
 from abloop.testing import ManualClock
 from abloop.train.labels import fit_labels
 from tests.loops import open_loop
-from tests.train.test_labels import COLOURS, table
+from tests.train.test_labels import table
 
 BLUEPRINT = {
     "strategy": "value",

@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 import abloop
 from abloop.blueprint import from_mapping
 from abloop.blueprint.policy import Policy
+from abloop.errors import ArtefactError
 from abloop.features.column import to_column
 from abloop.loop import Loop
-from abloop.records import Decision
+from abloop.models.artefact import Artefact
+from abloop.models.labels import LabelSpec
+from abloop.models.trees import Tree
+from abloop.records import Column, Decision
+from abloop.store.catalogue import Serving
 from tests.loops import open_loop, two_arms
 from tests.test_online import records, serve_constant
 
@@ -69,6 +74,27 @@ def test_where_a_formula_is_undefined_the_default_is_given(tmp_path: Path, conte
     told = [abloop.explain(loop, d.decision_id) for d in found if d.phase == "personalise"]
     assert told
     assert all(explained.repeated and "undefined" in explained.reason for explained in told)
+    loop.close()
+
+
+def test_a_release_of_another_blueprint_is_refused(tmp_path: Path) -> None:
+    """A model that predicts fewer numbers than the formula was compiled for is not swapped in; what served goes on."""
+    loop = open_loop(tmp_path)
+    loop.register(of_space({"type": "number"}, "m + 1", labels=[{"name": "m"}], default=7))
+    handle = loop.strategy("s")
+    leaf = (Tree((), (), (), (), (), (2.0,)),)
+    columns = (Column("x", "numeric"), Column("c", "categorical", ("a",)))
+    for count, served in ((2, False), (1, True)):
+        specs = tuple(LabelSpec(f"m{at}", "identity", leaf, 2) for at in range(count))
+        model = Artefact(1, "labels", (), columns, None, 1, specs)
+        loop.catalogue.serve(Serving("s", 1, "personalise", "", 0.0, "test", "test"), model)
+        if served:
+            loop.refresh()
+        else:
+            with pytest.raises(ArtefactError, match=r"predicts 2 numbers; version 1 reads label\.m\."):
+                loop.refresh()
+        answers = {handle.get_decision(f"{count}{at}", {"user_id": f"u{at}", "x": 1.0}) for at in range(60)}
+        assert answers == ({7, 3.0} if served else {7})
     loop.close()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from abloop.evaluate.rankings import pair_losses
+from abloop.evaluate.rankings import ndcg, pair_losses
 
 Frame = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -85,8 +85,8 @@ def nothing_known(
 
     Example:
         >>> where = np.array([0.0, 1.0])
-        >>> nothing_known("y", "rank", np.array([1.0, 0.0]), 2, past_places=where, places=where)["y"].argmax()
-        0
+        >>> nothing_known("y", "rank", np.array([1.0, 0.0]), 2, past_places=where, places=where)["y"].tolist()
+        [0.5, 0.5]
     """
     if past_places is not None and places is not None:
         return _known_by_place(name, task, past, classes, quantile, past_places, places)
@@ -117,17 +117,19 @@ def _known_by_place(
     return {key: np.array([float(found[key][0]) for found in each])[np.maximum(of, 0)] for key in each[0]}
 
 
-def figures(task: str, values: Frame, predicted: Frame) -> dict[str, float]:
+def figures(task: str, values: Frame, predicted: Frame, lists: Index | None = None) -> dict[str, float]:
     """Return the figures by which people judge a task's predictions on rows that the model never saw.
 
     Args:
-        task: `binary`, `regression` or `quantile`.
+        task: As for `losses_of`.
         values: The label, shape (n,).
-        predicted: Shape (n,).
+        predicted: Shape (n,); of multiclass (n, c).
+        lists: List of each row, shape (n,).
 
     Returns:
         Of binary: `auc`, `log_loss`, `calibration` (mean distance of predicted and observed shares in ten parts of
-        equal size); of numbers `rmse`, `mae`, `r2`; of a quantile `below` (share of rows below it).
+        equal size); of numbers `rmse`, `mae`, `r2`; of a quantile `below` (share of rows below it); of multiclass
+        `accuracy` and `log_loss`; of an order `ndcg_3` and `ndcg_10`.
 
     Example:
         >>> figures("binary", np.array([0.0, 1.0]), np.array([0.2, 0.8]))["auc"]
@@ -135,6 +137,13 @@ def figures(task: str, values: Frame, predicted: Frame) -> dict[str, float]:
     """
     if task == "quantile":
         return {"below": float((values <= predicted).mean())}
+    if task == "multiclass":
+        chosen = np.clip(predicted[np.arange(len(values)), values.astype(np.intp)], 1e-12, 1.0)
+        accuracy = float((predicted.argmax(axis=1) == values).mean())
+        return {"accuracy": accuracy, "log_loss": -float(np.log(chosen).mean())}
+    if task == "rank":
+        of = np.zeros(len(values), dtype=np.intp) if lists is None else lists
+        return {f"ndcg_{top}": ndcg(values, predicted, of, top) for top in (3, 10)}
     if task == "binary":
         safe = np.clip(predicted, 1e-12, 1 - 1e-12)
         log_loss = -float((values * np.log(safe) + (1 - values) * np.log1p(-safe)).mean())

@@ -37,6 +37,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         always_valid: Whether the bounds hold at every look.
         needed: Units at which the lower bound would be above zero if gain and spread stay as they are; `n` or fewer
             where it is; None where nobody can say, e.g. since the gain is not above zero.
+        figures: How well each label is predicted on rows later than all that its model saw, by the names of
+            `abloop.evaluate.tasks.figures`, e.g. `auc` and `calibration`.
         monthly: Decisions a month, at the pace of the rows; None where they span too few days.
     """
 
@@ -56,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     needed: int | None = None
     monthly: float | None = None
     closest: str = ""
+    figures: dict[str, dict[str, float]] = {}
 
 
 def paced(verdict: Verdict, rows: int, days: float) -> Verdict:

@@ -47,6 +47,12 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: NetworkSpec | None = None
     bandit: BanditSpec | None = None
 
+    @property
+    def outputs(self) -> int:
+        """Number of predictions of one decision: effects of the arms, of a bandit how sure they are, then labels."""
+        arms = 2 * len(self.arms) if self.bandit is not None else len(self.effects.base) if self.effects else 0
+        return arms + sum(label.width for label in self.labels)
+
 
 _decoder = msgspec.json.Decoder(Artefact)
 

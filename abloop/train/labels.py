@@ -12,7 +12,6 @@ from abloop.evaluate.tasks import losses_of, nothing_known
 from abloop.learners.base import Frame, Index
 from abloop.models.labels import LabelSet, LabelSpec, at_positions
 from abloop.models.network import NetworkSpec
-from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 from abloop.train.tasks import Examples, fit_task_linear, fit_task_trees, link_of, settled
 
@@ -60,7 +59,7 @@ def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> 
         MissingExtraError: A network is asked for and torch is not installed.
     """
     model, found = table.blueprint.model, {}
-    tasks = {label.name: settled(label, _known(table, label, rows)[1]) for label in table.blueprint.labels}
+    tasks = {label.name: settled(label, known_rows(table, label, rows)[1]) for label in table.blueprint.labels}
     kinds = {
         label.name: _best_kind(table, inputs, rows, label, tasks[label.name]) if model.kind == "auto" else model.kind
         for label in table.blueprint.labels
@@ -76,7 +75,7 @@ def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> 
     return Labels(tuple(found[label.name] for label in table.blueprint.labels), network)
 
 
-def _known(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> tuple[Index, Frame]:
+def known_rows(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> tuple[Index, Frame]:
     """Return which of the rows have the label, and its values there."""
     values = table.metrics[label.name]
     where = np.flatnonzero(rows & ~np.isnan(values))
@@ -103,7 +102,7 @@ def _fit_one(
 ) -> LabelSpec:
     """Fit one label by trees or linear models."""
     model = table.blueprint.model
-    examples = _examples(table, inputs, *_known(table, label, rows))
+    examples = _examples(table, inputs, *known_rows(table, label, rows))
     if kind == "linear":
         return fit_task_linear(label, task, examples, model.seed)
     return fit_task_trees(label, task, examples, model.seed, model.size, dict(table.options))
@@ -157,18 +156,18 @@ def mean_loss(
     """
     values = table.metrics[label.name]
     known = ~np.isnan(values[after])
-    here, unknown = after[known], _unknown(table, label, task, before, after[known])
+    here, unknown = after[known], without_features(table, label, task, before, after[known])
     arm, lists = table.sample.arm[here], table.lists[here]
     mine = {name: each[known] for name, each in predicted.items()}
-    model = _losses(label, task, values[here], mine, arm, lists).mean()
-    return float(model / max(float(_losses(label, task, values[here], unknown, arm, lists).mean()), 1e-300))
+    model = row_losses(label, task, values[here], mine, arm, lists).mean()
+    return float(model / max(float(row_losses(label, task, values[here], unknown, arm, lists).mean()), 1e-300))
 
 
 def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
     """Return the kind that predicts a label best on the latest of the rows, when it saw only those before."""
     if task == "rank":
         return "trees"
-    where, _ = _known(table, label, rows)
+    where, _ = known_rows(table, label, rows)
     where = where[np.argsort(table.time[where], kind="stable")]
     cut = int(len(where) * (1 - TRIED))
     if not 0 < cut < len(where):
@@ -185,14 +184,14 @@ def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], lab
         else:
             fitted = Labels((_fit_one(table, inputs, before, label, task, kind),))
         predicted = fitted.predict(inputs[after], table.positions[after])
-        losses = _losses(
+        losses = row_losses(
             label, task, table.metrics[label.name][after], predicted, table.sample.arm[after], table.lists[after]
         )
         found[kind] = float(losses.mean())
     return min(found, key=lambda kind: found[kind])
 
 
-def _losses(label: Label, task: str, values: Frame, predicted: dict[str, Frame], arm: Index, lists: Index) -> Frame:
+def row_losses(label: Label, task: str, values: Frame, predicted: dict[str, Frame], arm: Index, lists: Index) -> Frame:
     """Return each row's loss."""
     return losses_of(label.name, task, values, predicted, arm, lists, classes=label.classes, quantile=label.quantile)
 
@@ -204,58 +203,15 @@ def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def label_losses(
-    table: TrainingTable, names: tuple[str, ...], progress: Progress = lambda done, total: None
-) -> dict[str, tuple[Frame, Frame]]:
-    """Return the loss of each label's model, and of one that knows no feature, on rows later than all it saw.
-
-    Time is cut into five blocks; each but the first is predicted from those before it.
-
-    Args:
-        table: The rows.
-        names: Labels to look at.
-        progress: Called with fits done and fits in all.
-
-    Returns:
-        Label to the loss of the model and of what is predicted without any feature, each of shape (n,), NaN where
-        the label is missing or the row is of the first block.
-    """
-    rows = len(table.sample.arm)
-    wanted = [label for label in table.blueprint.labels if label.name in names]
-    losses = {label.name: (np.full(rows, np.nan), np.full(rows, np.nan)) for label in wanted}
-    block = np.empty(rows, dtype=np.intp)
-    block[_order(table)] = np.arange(rows) * BLOCKS // max(rows, 1)
-    # What a search looked at can no longer judge.
-    for number in range(SEARCHED if table.options else 1, BLOCKS):
-        before, test = block < number, np.flatnonzero(block == number)
-        if not all(len(_known(table, label, before)[1]) for label in table.blueprint.labels):
-            continue
-        inputs = table.inputs(before)
-        predicted = fit_labels(table, inputs, before).predict(inputs[test], table.positions[test])
-        for label in wanted:
-            values = table.metrics[label.name]
-            here = test[~np.isnan(values[test])]
-            picked = {name: each[~np.isnan(values[test])] for name, each in predicted.items()}
-            past = values[before][~np.isnan(values[before])]
-            task, arm = settled(label, past), table.sample.arm[here]
-            ours, none = losses[label.name]
-            lists = table.lists[here]
-            ours[here] = _losses(label, task, values[here], picked, arm, lists)
-            unknown = _unknown(table, label, task, before, here)
-            none[here] = _losses(label, task, values[here], unknown, arm, lists)
-            if not float(np.ptp(past)):  # whoever saw one value alone has learned nothing
-                ours[here] = none[here]
-        progress(number, BLOCKS - 1)
-    return losses
-
-
-def _unknown(table: TrainingTable, label: Label, task: str, before: NDArray[np.bool_], here: Index) -> dict[str, Frame]:
+def without_features(
+    table: TrainingTable, label: Label, task: str, before: NDArray[np.bool_], here: Index
+) -> dict[str, Frame]:
     """Return what is predicted of some rows without any feature, learned from those before.
 
     Where the label's model knows at which position a candidate was shown, so does this, or what is on top for no other
     reason than that it is on top would pass for what is liked.
     """
-    past, values = _known(table, label, before)
+    past, values = known_rows(table, label, before)
     places: Frame | None = None
     if label.position:
         places = table.positions
@@ -269,8 +225,3 @@ def _unknown(table: TrainingTable, label: Label, task: str, before: NDArray[np.b
         past_places=None if places is None else places[past],
         places=None if places is None else places[here],
     )
-
-
-def _order(table: TrainingTable) -> Index:
-    """Return the rows by time; those of one list, or of one moment, stay together."""
-    return np.lexsort((table.lists, table.time))

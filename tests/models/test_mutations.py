@@ -116,8 +116,11 @@ def test_altered_bytes_with_a_hash_of_their_own_do_no_harm(kind: str) -> None:
         for _ in range(CHANGES // 4):
             other = altered(payload, rng)
             try:
-                found = predictions(unpack(hashlib.sha256(other).hexdigest(), other))
+                artefact = unpack(hashlib.sha256(other).hexdigest(), other)
+                found = predictions(artefact)
             except ArtefactError:
+                continue
+            if artefact.outputs != MADE[kind].outputs:  # whole, but of another blueprint: no snapshot takes it
                 continue
             read += 1
             assert [len(row) for row in found] == [len(row) for row in expected]

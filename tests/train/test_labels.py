@@ -17,7 +17,8 @@ from abloop.learners.base import Sample
 from abloop.models.artefact import Artefact, pack, unpack
 from abloop.models.labels import LabelSet
 from abloop.records import Column
-from abloop.train.labels import Labels, fit_labels, label_losses
+from abloop.train.held_out import figures_of, held_out, in_words
+from abloop.train.labels import Labels, fit_labels
 from abloop.train.leak import telling_feature
 from abloop.train.refusal import cannot_predict
 from abloop.train.search import search
@@ -86,8 +87,14 @@ EVERY = [
 def test_every_task_by_every_kind(kind: str) -> None:
     """A model beats what knows no feature at every task on later rows; its shares and quantile are calibrated."""
     rows = table(EVERY, {"kind": kind, "size": "small"})
-    losses = label_losses(rows, ("opened", "spend", "seconds", "next"))
-    for name, (model, none) in losses.items():
+    judged = held_out(rows, ("opened", "spend", "seconds", "next"))
+    told = figures_of(rows, judged)
+    assert told["opened"]["auc"] > 0.75
+    assert told["next"]["accuracy"] > 0.5
+    assert 0.8 < told["seconds"]["below"] < 0.97
+    assert in_words(told).startswith("On later rows: 'opened' AUC 0.")
+    for name, each in judged.items():
+        model, none = each.model, each.none
         known = ~np.isnan(model)
         assert known.sum() > 0.6 * ROWS, name
         assert model[known].mean() < 0.93 * none[known].mean(), name
@@ -211,7 +218,7 @@ def test_a_search_never_looks_at_what_judges() -> None:
     late = rows.time >= 0.6 * ROWS
     rows.metrics["spend"][late] = -1e9
     assert search(rows, iter(range(100)).__next__).options == found.options
-    losses, _ = label_losses(found, ("spend",))["spend"]
+    losses = held_out(found, ("spend",))["spend"].model
     assert np.isnan(losses[~late]).all()
 
 

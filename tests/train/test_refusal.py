@@ -15,7 +15,8 @@ from abloop import offline
 from abloop.evaluate.canary import judge_labels
 from abloop.models.labels import LabelSet
 from abloop.testing import ManualClock
-from abloop.train.labels import fit_labels, label_losses
+from abloop.train.held_out import held_out
+from abloop.train.labels import fit_labels
 from abloop.train.refusal import cannot_judge, cannot_predict
 from abloop.train.table import TrainingTable
 from tests.loops import open_loop
@@ -93,7 +94,8 @@ def test_a_value_seen_too_late_is_no_proof(kind: str) -> None:
     """Whoever saw one value alone is not better than the mean, and no model is served for it."""
     late = np.where(np.arange(ROWS) < ROWS - 10, 0.0, 1.0)
     found = changed("opened", late, kind=kind)
-    model, none = label_losses(found, ("opened",))["opened"]
+    judged = held_out(found, ("opened",))["opened"]
+    model, none = judged.model, judged.none
     known = ~np.isnan(model)
     assert known.sum() == 0.8 * ROWS
     assert (model[known] == none[known]).all()
