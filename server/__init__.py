@@ -9,9 +9,9 @@ from pathlib import Path
 from flask import Flask, Response
 
 from abloop.errors import DataError
-from server import failures
+from server import dashboard, failures, operation
+from server.dashboard.routes import Name
 from server.source import Source
-from server.views import Name, routes
 
 __all__ = ["create_app", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
@@ -40,7 +40,8 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None) -> F
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = Name
     app.extensions["abloop"] = Source(url, directory)
-    app.register_blueprint(routes)
+    app.register_blueprint(dashboard.routes)
+    app.register_blueprint(operation.routes)
     failures.handle(app)
     app.after_request(_protect)
     return app
