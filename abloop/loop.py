@@ -16,7 +16,7 @@ from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError
 from abloop.online import Strategy
 from abloop.pseudonyms import require_pseudonym
-from abloop.registration import register
+from abloop.registration import inspect, register
 from abloop.snapshot import Snapshot, Split, compile_served, waiting
 from abloop.store.catalogue import Serving
 from abloop.store.comparisons import Comparison
@@ -115,7 +115,10 @@ class Loop(Workspace):
             DataError: It pseudonymises, and the key is not here.
             StoreError: The database refused.
         """
-        version = register(self, blueprint, who=who, why=why)
+        checked = inspect(self, blueprint)
+        if checked.pseudonymise:
+            require_pseudonym(self.pseudonym, checked.strategy)
+        version = register(self, checked, who=who, why=why)
         self.refresh()
         return version
 

@@ -10,7 +10,6 @@ import msgspec
 from abloop.blueprint import Blueprint, from_mapping
 from abloop.ids import user
 from abloop.overlap import check_neighbours
-from abloop.pseudonyms import require_pseudonym
 from abloop.store.versions import Seen
 from abloop.store.workspace import Workspace
 
@@ -40,7 +39,6 @@ def register(
 
     Raises:
         BlueprintError: With path, value, what is allowed and the fix.
-        DataError: It pseudonymises, and the key is not here.
         ConflictError: Something else is newest or served by now than what was seen; nothing was changed.
         StoreError: The database refused.
     """
@@ -55,11 +53,8 @@ def inspect(workspace: Workspace, blueprint: Blueprint | Mapping[str, Any]) -> B
 
     Raises:
         BlueprintError: With path, value, what is allowed and the fix.
-        DataError: It pseudonymises, and the key is not here.
         StoreError: The database cannot be read.
     """
     checked = from_mapping(blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint))
-    if checked.pseudonymise:
-        require_pseudonym(workspace.pseudonym, checked.strategy)
     check_neighbours(workspace, checked)
     return checked

@@ -39,11 +39,9 @@ def add_version(
         ConflictError: Something else is newest or served by now than what was seen.
         StoreError: The stored version that is served was altered.
     """
-    digest = content_hash(blueprint)
+    if known := known_version(connection, blueprint):
+        return known
     mine = blueprints.c.strategy == blueprint.strategy
-    known = sa.select(sa.func.max(blueprints.c.version)).where(mine, blueprints.c.hash == digest)
-    if found := connection.execute(known).scalar():
-        return int(found)
     newest = int(connection.execute(sa.select(sa.func.max(blueprints.c.version)).where(mine)).scalar() or 0)
     last = sa.select(servings).where(servings.c.strategy == blueprint.strategy).order_by(servings.c.id.desc())
     serving = connection.execute(last.limit(1)).first()
@@ -53,7 +51,7 @@ def add_version(
     if serving is not None:
         _allocate(connection, blueprint, version, int(serving.version), url)
     row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
-    connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
+    connection.execute(blueprints.insert().values(**row, hash=content_hash(blueprint), body=to_json(blueprint)))
     if serve or serving is None:
         paused = serving is not None and serving.phase == "paused"  # which a new version does not undo
         phase = "paused" if paused else first_phase(blueprint)
@@ -103,3 +101,9 @@ def checked(row: Any, url: str) -> Blueprint:
             "Restore it from a backup, or register it anew"
         )
     return from_mapping(msgspec.json.decode(row.body), f"{url}: {name}")
+
+
+def known_version(connection: Connection, blueprint: Blueprint) -> int:
+    """Return the newest version that is equal to a blueprint; 0 where none is."""
+    mine = (blueprints.c.strategy == blueprint.strategy, blueprints.c.hash == content_hash(blueprint))
+    return int(connection.execute(sa.select(sa.func.max(blueprints.c.version)).where(*mine)).scalar() or 0)
