@@ -8,6 +8,7 @@ from pathlib import Path
 from abloop.loop import Loop
 from abloop.store.sql import shown_url
 from abloop.store.workspace import Workspace
+from server.jobs import Jobs
 
 
 class Source:
@@ -54,6 +55,14 @@ class Source:
             if self._loop is None:
                 self._loop = Loop(self._url, self.directory)
             return self._loop
+
+    def jobs(self, home: Path) -> Jobs:
+        """Return what starts longer work on this installation, in processes of their own.
+
+        Args:
+            home: Where the states of jobs are kept.
+        """
+        return Jobs(self._url, self.directory, home)
 
     def close(self) -> None:
         """Close the installation, its spool too; the next request opens it again."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.dashboard import strategies
+from server.dashboard import editor, strategies, versions
 from server.dashboard.routes import routes
 
-PAGES = (strategies,)
+PAGES = (strategies, editor, versions)
 __all__ = ["PAGES", "routes"]

@@ -7,6 +7,7 @@ import shlex
 from flask import Blueprint as Routes
 from flask import current_app
 
+from server.jobs import Jobs
 from server.source import Source
 
 routes = Routes("dashboard", __name__)
@@ -43,3 +44,13 @@ def command(*words: str) -> str:
     here = source()
     parts = ["abloop", *words, "--url", here.url]
     return shlex.join([*parts, "--directory", str(here.directory)] if here.directory else parts)
+
+
+def jobs() -> Jobs:
+    """Return the jobs of this installation."""
+    here, found = source(), current_app.extensions.get("abloop_jobs")
+    if found is None:
+        home = here.workspace().table_directory.parent / "jobs"
+        found = current_app.extensions.setdefault("abloop_jobs", here.jobs(home))
+    made: Jobs = found
+    return made

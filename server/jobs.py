@@ -1,0 +1,203 @@
+"""Work that takes longer than a request: in a process of its own, one at a time for each strategy, its state in a file.
+
+A model of trade-offs takes half a gigabyte and half a minute; a server that fits one itself would answer nobody
+meanwhile. What is asked goes through the child's standard input, for it holds the database's password.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from abloop.errors import AbloopError, DataError
+from abloop.store.workspace import Workspace
+
+Status = Literal["running", "done", "failed"]
+UNFORESEEN = "It ended without a result; the server's log says why."
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One piece of work.
+
+    Attributes:
+        kind: What is done: a name of `WORK`.
+        strategy: For which strategy.
+        who: Who asked for it.
+        why: Why.
+        at: When, in seconds since 1970.
+        asked: More of what was asked.
+        status: Whether it runs, is done, or failed.
+        said: What came of it, in words.
+        result: What came of it, as plain data.
+        ended: When, in seconds since 1970; 0 while it runs.
+    """
+
+    kind: str
+    strategy: str
+    who: str
+    why: str
+    at: float
+    asked: dict[str, Any] = {}
+    status: Status = "running"
+    said: str = ""
+    result: Any = None
+    ended: float = 0.0
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a child is told."""
+
+    url: str
+    directory: str | None
+    place: str
+    job: Job
+
+
+class Jobs:
+    """The jobs of one installation.
+
+    Args:
+        url: SQLAlchemy URL of its database.
+        directory: Where spool and training tables are; beside an SQLite file where None.
+        home: Where the states of jobs are kept.
+    """
+
+    def __init__(self, url: str, directory: str | Path | None, home: Path) -> None:
+        """Start nothing."""
+        self._url, self._directory, self._home = url, directory, home
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, job: Job) -> Job:
+        """Start a job and return it.
+
+        Raises:
+            DataError: One runs already for the strategy.
+        """
+        place = self._place(job.strategy)
+        self._home.mkdir(parents=True, exist_ok=True)
+        lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                last = self.last(job.strategy)
+                kind = last.kind if last else "a job"
+                raise DataError(f"{kind!r} still runs for {job.strategy!r}; wait until it has ended") from error
+            keep(place, job)
+            directory = None if self._directory is None else str(self._directory)
+            order = msgspec.json.encode(Order(self._url, directory, str(place), job))
+            child = subprocess.Popen(
+                [sys.executable, "-m", "server.jobs"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(lock,),  # it holds the lock from here on, until it ends, however it ends
+                start_new_session=True,
+            )
+        finally:
+            os.close(lock)
+        assert child.stdin is not None  # noqa: S101 - it was asked for
+        with child.stdin as pipe:
+            pipe.write(order)
+        self._children = [one for one in (*self._children, child) if one.poll() is None]
+        return job
+
+    def last(self, strategy: str) -> Job | None:
+        """Return the last job of a strategy; None where there was none."""
+        for child in self._children:
+            child.poll()
+        place = self._place(strategy)
+        try:
+            job = msgspec.json.decode(place.read_bytes(), type=Job)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        if job.status == "running" and not self._runs(place):
+            job = msgspec.json.decode(place.read_bytes(), type=Job)  # it may have ended just now
+            if job.status == "running":
+                return msgspec.structs.replace(job, status="failed", said=UNFORESEEN)
+        return job
+
+    def _place(self, strategy: str) -> Path:
+        return self._home / f"{hashlib.sha256(strategy.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
+
+    def _runs(self, place: Path) -> bool:
+        """Return whether somebody holds the lock."""
+        try:
+            with place.with_suffix(".lock").open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+
+def keep(place: Path, job: Job) -> None:
+    """Keep the state of a job, whole or not at all."""
+    beside = place.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(msgspec.json.encode(job))
+    beside.replace(place)
+
+
+def propose(workspace: Workspace, job: Job) -> tuple[str, Any]:
+    """Propose a round of weights and begin it."""
+    from abloop import tuning
+
+    count = int(job.asked.get("arms") or 0)
+    state = tuning.propose(workspace, job.strategy, count=count, who=job.who, why=job.why)
+    return f"Round {state.rounds[-1].number} runs.", None
+
+
+def foresee(workspace: Workspace, job: Job) -> tuple[str, Any]:
+    """Ask a model of all trials what some weights would change."""
+    from abloop import tuning
+
+    weights = {str(name): float(value) for name, value in job.asked["weights"].items()}
+    (found,) = tuning.expect(workspace, job.strategy, [weights])
+    return "The model has answered.", {"weights": weights, "lifts": msgspec.to_builtins(found)}
+
+
+def judge(workspace: Workspace, job: Job) -> tuple[str, Any]:
+    """Ask the gate, and serve what it proves, because a person says so."""
+    from abloop import offline
+
+    before = workspace.catalogue.serving(job.strategy)
+    judged = offline.gate(workspace, job.strategy)
+    serving = offline.switch(workspace, job.strategy, judged, who=job.who)
+    changed = (serving.phase, serving.release) != (before.phase, before.release)
+    done = f"{job.strategy} is in phase {serving.phase!r} from now on." if changed else "Nothing was switched."
+    return f"{judged.verdict.reason} {done}", None
+
+
+Work = Callable[[Workspace, Job], tuple[str, Any]]
+WORK: Mapping[str, Work] = {"propose": propose, "foresee": foresee, "judge": judge}
+
+
+def run(order: Order) -> Job:
+    """Do what was ordered, keep how it ended, and return that."""
+    place, job = Path(order.place), order.job
+    try:
+        with closing(Workspace(order.url, order.directory)) as workspace:
+            said, result = WORK[job.kind](workspace, job)
+        job = msgspec.structs.replace(job, status="done", said=said, result=result)
+    except AbloopError as error:
+        job = msgspec.structs.replace(job, status="failed", said=str(error))
+    except Exception:
+        keep(place, msgspec.structs.replace(job, status="failed", said=UNFORESEEN, ended=time.time()))
+        raise
+    job = msgspec.structs.replace(job, ended=time.time())
+    keep(place, job)
+    return job
+
+
+if __name__ == "__main__":
+    run(msgspec.json.decode(sys.stdin.buffer.read(), type=Order))
