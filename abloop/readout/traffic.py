@@ -101,7 +101,7 @@ def _read(warehouse: Duck, relation: str, blueprint: Blueprint) -> Traffic:
         of(number).units[arm] = count
     phases: dict[str, int] = dict(
         warehouse.rows(f"SELECT phase, COUNT(*) FROM {relation} GROUP BY phase ORDER BY 2 DESC")
-    )  # noqa: S608
+    )
     place = f"LEAST({BINS - 1}, FLOOR(propensity * {BINS}))"
     spread: dict[str, list[int]] = {}
     for arm, number, count in warehouse.rows(

@@ -6,7 +6,6 @@ import shlex
 
 from flask import Blueprint as Routes
 from flask import current_app
-from werkzeug.routing import BaseConverter
 
 from server.source import Source
 
@@ -21,13 +20,6 @@ TABS = (
     ("dashboard.editor", "Blueprint"),
     ("dashboard.decisions", "Decisions"),
 )  # each takes the strategy's `name`; one that has no page here is left out
-
-
-class Name(BaseConverter):
-    """A strategy's name as the rest of an address; it may hold slashes."""
-
-    regex = ".+"
-    part_isolating = False
 
 
 @routes.app_template_global("tabs")

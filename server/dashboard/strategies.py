@@ -8,6 +8,7 @@ import time
 from flask import render_template
 
 from abloop.readout import readout
+from server.access import allow
 from server.dashboard import present, tables
 from server.dashboard.routes import command, routes, source
 from server.numbers import moment
@@ -16,6 +17,7 @@ MOST = 50
 
 
 @routes.get("/")
+@allow("read")
 def strategies() -> str:
     """List the strategies, or say how to make the first one."""
     here, now = source(), time.time()
@@ -39,6 +41,7 @@ def strategies() -> str:
 
 
 @routes.get("/strategies/<name:name>")
+@allow("read")
 def strategy(name: str) -> str:
     """Show one strategy: what is served, what the gate says, what the rows say."""
     here, now = source(), time.time()
