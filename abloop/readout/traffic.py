@@ -99,9 +99,8 @@ def _read(warehouse: Duck, relation: str, blueprint: Blueprint) -> Traffic:
     first = f"SELECT unit, MIN(arm) AS arm, MIN({day}) AS d FROM {relation} WHERE {drawn} GROUP BY unit"  # noqa: S608
     for number, arm, count in warehouse.rows(f"SELECT d, arm, COUNT(*) FROM ({first}) x GROUP BY d, arm ORDER BY d"):  # noqa: S608
         of(number).units[arm] = count
-    phases: dict[str, int] = dict(
-        warehouse.rows(f"SELECT phase, COUNT(*) FROM {relation} GROUP BY phase ORDER BY 2 DESC")
-    )
+    counted = f"SELECT phase, COUNT(*) FROM {relation} GROUP BY phase ORDER BY 2 DESC"  # noqa: S608
+    phases: dict[str, int] = dict(warehouse.rows(counted))
     place = f"LEAST({BINS - 1}, FLOOR(propensity * {BINS}))"
     spread: dict[str, list[int]] = {}
     for arm, number, count in warehouse.rows(
