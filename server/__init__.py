@@ -16,7 +16,7 @@ from flask import Flask
 
 from abloop.errors import DataError
 from abloop.store.people import People
-from server import audit, failures, login, operation, people
+from server import audit, dashboard, failures, login, operation, people
 from server.access import guard, protect
 from server.config import Config, read_config
 from server.limits import limit
@@ -62,10 +62,9 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
 
 def _routes() -> Iterator[Routes]:
     """Yield all pages and the API."""
-    yield from (operation.routes, login.routes, people.routes, audit.routes)
-    for name, rest in (("server.dashboard", "server.views"), ("server.api", "")):
-        if module := name if find_spec(name) else rest:
-            yield import_module(module).routes
+    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes)
+    if find_spec("server.api"):
+        yield import_module("server.api").routes
 
 
 def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str = "127.0.0.1", port: int = 8765) -> None:

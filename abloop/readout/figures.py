@@ -107,7 +107,7 @@ def over_time(metric: MetricResult, confidence: float) -> go.Figure:
                     y=[*(end.high for end in ends), *(end.low for end in ends[::-1])],
                     fill="toself",
                     mode="none",
-                    fillcolor=_clear(colour, shade),
+                    fillcolor=see_through(colour, shade),
                     name=f"{arm}: {100 * confidence:g} % at {name}",
                     hoverinfo="skip",
                 )
@@ -144,7 +144,7 @@ def distribution(metric: MetricResult) -> go.Figure:
                 fill="tozeroy",
                 name=arm.arm,
                 line_color=colour,
-                fillcolor=_clear(colour, 0.2),
+                fillcolor=see_through(colour, 0.2),
             )
         )
     if not figure.data:
@@ -161,8 +161,17 @@ def _cycle(number: int) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(number)]
 
 
-def _clear(colour: str, share: float) -> str:
-    """Return a colour that lets others through."""
+def see_through(colour: str, share: float) -> str:
+    """Return a colour that lets others through.
+
+    Args:
+        colour: `#rrggbb`.
+        share: Of it that is left, in [0, 1].
+
+    Example:
+        >>> see_through("#0072b2", 0.2)
+        'rgba(0,114,178,0.2)'
+    """
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
 
