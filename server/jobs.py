@@ -11,6 +11,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -31,11 +32,11 @@ class Job(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: What is done: a name of `WORK`.
-        strategy: For which strategy.
+        strategy: For which strategy; empty for all.
         who: Who asked for it.
         why: Why.
         at: When, in seconds since 1970.
-        asked: More of what was asked.
+        asked: More of what was asked; it is not kept.
         status: Whether it runs, is done, or failed.
         said: What came of it, in words.
         result: What came of it, as plain data.
@@ -75,7 +76,6 @@ class Jobs:
     def __init__(self, url: str, directory: str | Path | None, home: Path) -> None:
         """Start nothing."""
         self._url, self._directory, self._home = url, directory, home
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, job: Job) -> Job:
         """Start a job and return it.
@@ -93,7 +93,7 @@ class Jobs:
                 last = self.last(job.strategy)
                 kind = last.kind if last else "a job"
                 raise DataError(f"{kind!r} still runs for {job.strategy!r}; wait until it has ended") from error
-            keep(place, job)
+            keep(place, msgspec.structs.replace(job, asked={}))  # which may name a unit
             directory = None if self._directory is None else str(self._directory)
             order = msgspec.json.encode(Order(self._url, directory, str(place), job))
             child = subprocess.Popen(
@@ -108,13 +108,11 @@ class Jobs:
         assert child.stdin is not None  # noqa: S101 - it was asked for
         with child.stdin as pipe:
             pipe.write(order)
-        self._children = [one for one in (*self._children, child) if one.poll() is None]
+        threading.Thread(target=child.wait, name="abloop-job", daemon=True).start()  # which leaves no zombie
         return job
 
     def last(self, strategy: str) -> Job | None:
         """Return the last job of a strategy; None where there was none."""
-        for child in self._children:
-            child.poll()
         place = self._place(strategy)
         try:
             job = msgspec.json.decode(place.read_bytes(), type=Job)
@@ -178,8 +176,17 @@ def judge(workspace: Workspace, job: Job) -> tuple[str, Any]:
     return f"{judged.verdict.reason} {done}", None
 
 
+def erase(workspace: Workspace, job: Job) -> tuple[str, Any]:
+    """Erase a unit everywhere, and prove it."""
+    from abloop.store.erasure import erase as remove
+
+    erased = remove(workspace, str(job.asked["unit"]), who=job.who, why=job.why)
+    proof = "a second look found none" if erased.proven else f"a second look found {sum(erased.left.values()):,} left"
+    return f"The unit is erased: {sum(erased.found.values()):,} records were there, and {proof}.", erased.found
+
+
 Work = Callable[[Workspace, Job], tuple[str, Any]]
-WORK: Mapping[str, Work] = {"propose": propose, "foresee": foresee, "judge": judge}
+WORK: Mapping[str, Work] = {"propose": propose, "foresee": foresee, "judge": judge, "erase": erase}
 
 
 def run(order: Order) -> Job:
@@ -188,11 +195,11 @@ def run(order: Order) -> Job:
     try:
         with closing(Workspace(order.url, order.directory)) as workspace:
             said, result = WORK[job.kind](workspace, job)
-        job = msgspec.structs.replace(job, status="done", said=said, result=result)
+        job = msgspec.structs.replace(job, status="done", said=said, result=result, asked={})
     except AbloopError as error:
-        job = msgspec.structs.replace(job, status="failed", said=str(error))
+        job = msgspec.structs.replace(job, status="failed", said=str(error), asked={})
     except Exception:
-        keep(place, msgspec.structs.replace(job, status="failed", said=UNFORESEEN, ended=time.time()))
+        keep(place, msgspec.structs.replace(job, status="failed", said=UNFORESEEN, asked={}, ended=time.time()))
         raise
     job = msgspec.structs.replace(job, ended=time.time())
     keep(place, job)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.dashboard import editor, strategies, versions
+from server.dashboard import decisions, editor, strategies, versions
 from server.dashboard.routes import routes
 
-PAGES = (strategies, editor, versions)
+PAGES = (strategies, editor, versions, decisions)
 __all__ = ["PAGES", "routes"]
