@@ -7,9 +7,11 @@ of results that have no object of their own.
 from __future__ import annotations
 
 from abloop.hte.figures import calibration, effects, gain, importance, more, parts, policies
-from abloop.readout.figures import distribution, forest, over_time
+from abloop.readout.figures import arrivals, balance, distribution, forest, over_time
 
 __all__ = [
+    "arrivals",
+    "balance",
     "calibration",
     "distribution",
     "effects",

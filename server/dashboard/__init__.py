@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.dashboard import strategies
+from server.dashboard import assets, landing, readouts, strategies
 from server.dashboard.routes import routes
 
-PAGES = (strategies,)
+PAGES = (assets, landing, readouts, strategies)
 __all__ = ["PAGES", "routes"]

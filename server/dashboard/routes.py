@@ -28,6 +28,12 @@ def tabs() -> tuple[tuple[str, str], ...]:
     return tuple(tab for tab in TABS if tab[0] in current_app.view_functions)
 
 
+@routes.app_template_global("has_page")
+def has_page(endpoint: str) -> bool:
+    """Return whether there is such a page."""
+    return endpoint in current_app.view_functions
+
+
 def source() -> Source:
     """Return where this app reads from."""
     found: Source = current_app.extensions["abloop"]
