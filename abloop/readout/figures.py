@@ -20,6 +20,7 @@ GREY = "#7f7f7f"
 HOVER = "%{y}: %{x:+.2%}, n = %{customdata[0]:,}, p = %{customdata[1]:.3g}<extra>%{fullData.name}</extra>"
 POINTS = 201  # of a density
 FRAME, LINE = 220, 45  # pixels of a forest: around it, and of each lift
+DAY_MS, FEW_DAYS = 86_400_000, 8
 REACH = 4.0  # standard errors that a density is drawn to
 
 
@@ -202,7 +203,14 @@ def arrivals(traffic: Traffic) -> go.Figure:
         counts = [day.decisions.get(arm, 0) for day in traffic.days]
         figure.add_trace(go.Bar(x=[day.day for day in traffic.days], y=counts, name=arm, marker_color=colour))
     figure.update_layout(barmode="stack", title="Complete decisions by day and arm", template="plotly_white")
-    figure.update_layout(yaxis_title="decisions", legend_title="arm", xaxis_type="date")
+    figure.update_layout(yaxis_title="decisions", legend_title="arm")
+    return _dated(figure, len(traffic.days))
+
+
+def _dated(figure: Any, days: int) -> go.Figure:
+    """Return a figure whose x axis is days, each written out where they are few."""
+    step = DAY_MS if days <= FEW_DAYS else None
+    figure.update_xaxes(type="date", tickformat="%-d %b %Y" if days < 3 else "%-d %b", dtick=step)
     return figure
 
 
@@ -235,5 +243,5 @@ def balance(traffic: Traffic, weights: Mapping[str, float]) -> go.Figure:
         figure.add_trace(go.Scatter(x=days, y=shares, name=arm, mode="lines+markers", line_color=colour))
         figure.add_hline(y=weights[arm], line_color=colour, line_dash="dot")
     figure.update_layout(title="Share of each arm among all units so far", template="plotly_white")
-    figure.update_layout(yaxis_title="share; dotted: planned", yaxis_tickformat=".1%", xaxis_type="date")
-    return figure
+    figure.update_layout(yaxis_title="share; dotted: planned", yaxis_tickformat=".1%")
+    return _dated(figure, len(traffic.days))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.dashboard import assets, landing, readouts, strategies
+from server.dashboard import assets, effects, landing, models, readouts, strategies
 from server.dashboard.routes import routes
 
-PAGES = (assets, landing, readouts, strategies)
+PAGES = (assets, effects, landing, models, readouts, strategies)
 __all__ = ["PAGES", "routes"]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+TITLE = 70  # pixels that a figure's own title takes; on a page it is text
+
+
 class Chart(msgspec.Struct, frozen=True):
     """One figure.
 
@@ -44,4 +47,4 @@ def chart(draw: Callable[[], go.Figure], title: str = "") -> Chart | None:
     figure.layout.title = None
     figure.layout.height = None
     data = json.loads(figure.to_json())  # in which a number that was not estimated is null
-    return Chart(title or own, {"data": data["data"], "layout": data["layout"]}, int(height or 340))
+    return Chart(title or own, {"data": data["data"], "layout": data["layout"]}, int(height - TITLE if height else 340))

@@ -14,12 +14,13 @@ from abloop.blueprint import Blueprint, Reading
 from abloop.blueprint.reading import Inference
 from abloop.errors import UnknownNameError, unknown
 from abloop.readout import MetricResult, Readout
+from abloop.readout.figures import balance
 from abloop.readout.text import MEANINGS
 from server.access import allow, principal
 from server.dashboard import tables
 from server.dashboard.alerts import banners
 from server.dashboard.charts import chart
-from server.dashboard.reads import read_readout
+from server.dashboard.reads import read_days, read_readout
 from server.dashboard.routes import routes, source
 from server.dashboard.scorecard import day_rows, detail_rows, groups, masked, segments
 from server.numbers import moment
@@ -43,6 +44,7 @@ def readout(name: str) -> str:
     reading = _reading(blueprint)
     seen = read_readout(workspace, name, reading)
     metric = _metric(seen)
+    planned = dict(zip((arm.name for arm in blueprint.ordered_arms()), blueprint.weights(), strict=True))
     wanted = {key: value for key, value in request.args.items() if key in ("inference", "by", "metric") and value}
     return render_template(
         "readout.html",
@@ -51,6 +53,7 @@ def readout(name: str) -> str:
         notes=banners(seen),
         traffic=tables.traffic(seen, blueprint),
         groups=groups(seen, tables.made_of(blueprint)),
+        balance=chart(lambda: balance(read_days(workspace, name), planned)) if blueprint.is_choice else None,
         forest=chart(lambda: seen.plot("forest")),
         policy=tables.policy(seen),
         reading=reading,

@@ -78,6 +78,16 @@ def once(workspace: Workspace, name: str, what: str, make: Callable[[], Found]) 
     return _reads().get((what, *_stamp(workspace, name)), make)
 
 
+def lasting(key: tuple[object, ...], make: Callable[[], Found]) -> Found:
+    """Return what never changes once it is there, e.g. what is known of an artefact.
+
+    Args:
+        key: Names it.
+        make: Makes it.
+    """
+    return _reads().get(key, make)
+
+
 def _stamp(workspace: Workspace, name: str) -> tuple[object, ...]:
     """Return what changes with a strategy's rows and with what is served."""
     return (name, *msgspec.structs.astuple(workspace.catalogue.serving(name)), workspace.manifest.version(name))

@@ -49,15 +49,15 @@ class Measured(msgspec.Struct, frozen=True):
     better: str
     note: str
     scores: tuple[Score, ...]
+    forest: Forest | None
 
 
 class Group(msgspec.Struct, frozen=True):
-    """The measures of one role, and the plot of their relative lifts."""
+    """The measures of one role."""
 
     role: str
     title: str
     measures: tuple[Measured, ...]
-    forest: Forest | None
 
 
 def groups(seen: Readout, notes: Mapping[str, str]) -> tuple[Group, ...]:
@@ -72,27 +72,19 @@ def groups(seen: Readout, notes: Mapping[str, str]) -> tuple[Group, ...]:
         metrics = [metric for metric in seen.metrics if metric.role == role]
         if metrics:
             measures = tuple(_measured(metric, notes.get(metric.metric, "")) for metric in metrics)
-            found.append(Group(role, title, measures, _plot(metrics)))
+            found.append(Group(role, title, measures))
     return tuple(found)
-
-
-def _plot(metrics: list[MetricResult]) -> Forest | None:
-    """Return the relative lifts of some measures as a plot."""
-    several = any(len(metric.arms) > 2 for metric in metrics)
-    drawn = {
-        f"{metric.metric}: {arm.arm}" if several or len(metrics) > 1 else arm.arm: estimate_of(arm.comparison.relative)
-        for metric in metrics
-        for arm in metric.arms
-        if arm.comparison is not None
-    }
-    return forest(drawn, "Relative lift over control; the table has the same numbers.", percent=True)
 
 
 def _measured(metric: MetricResult, note: str) -> Measured:
     means, lifts = decimals(arm.mean for arm in metric.arms), decimals(arm.lift for arm in metric.arms)
     scores = tuple(_score(metric, arm, means, lifts) for arm in metric.arms)
     better = "" if metric.better == "higher" else "lower is better"
-    return Measured(metric.metric, "" if metric.kind == "mean" else metric.kind, better, note, scores)
+    drawn = {arm.arm: estimate_of(arm.comparison.relative) for arm in metric.arms if arm.comparison is not None}
+    plot = forest(
+        drawn, f"Relative lift over control on {metric.metric}; the table has the same numbers.", percent=True
+    )
+    return Measured(metric.metric, "" if metric.kind == "mean" else metric.kind, better, note, scores, plot)
 
 
 def _score(metric: MetricResult, arm: ArmResult, means: int, lifts: int) -> Score:

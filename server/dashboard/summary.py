@@ -50,7 +50,7 @@ def blueprint_facts(blueprint: Blueprint) -> Facts:
     """Return what a blueprint says, for somebody who has not read it."""
     trial = blueprint.experiment
     arms = [
-        f"{arm.name}: {share(round(weight, 6))}{f', costs {arm.cost:g}' if arm.cost else ''}"
+        f"{arm.name}: {share(round(weight, 3))}{f', costs {arm.cost:g}' if arm.cost else ''}"
         for arm, weight in zip(blueprint.ordered_arms(), blueprint.weights(), strict=True)
     ]
     what = "one of these arms" if blueprint.is_choice else f"the {blueprint.space.type} of a formula, or the default"
