@@ -77,6 +77,7 @@ def parts(report: EffectReport, arm: str) -> go.Figure:
     figure.add_scatter(x=names, y=predicted, mode="markers", name="predicted", marker=_diamond())
     figure.add_hline(y=0, line_color=GREY, line_dash="dot")
     share = "tenths" if len(found) == 10 else "fifths"
+    figure.update_xaxes(type="category")
     title = f"Measured effect of {arm}, by {share} of the predicted one"
     return _finished(figure, title, f"{share}, the greatest predicted effect first", "effect, net of cost")
 
@@ -191,6 +192,7 @@ def _bars(found: Sequence[Estimate]) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
+        "color": GREY,  # seen on light and on dark
         "array": [each.high - each.mean for each in found],
         "arrayminus": [each.mean - each.low for each in found],
     }

@@ -18,9 +18,9 @@ from abloop.store.search import Found, found_of, search, search_unit
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard.changes import flow
-from server.dashboard.routes import jobs, routes, source
+from server.dashboard.routes import errands, routes, source
 from server.dashboard.why import require_why
-from server.jobs import Job
+from server.errands import Errand
 from server.numbers import DASH, Moment, moment, number
 
 PAGE = 50
@@ -105,6 +105,7 @@ def decisions(name: str) -> str:
     return render_template(
         "decisions.html",
         name=name,
+        serving=workspace.catalogue.serving(name),
         wanted=wanted,
         said=said,
         lines=lines,
@@ -133,6 +134,7 @@ def decision(name: str) -> str:
     return render_template(
         "decision.html",
         name=name,
+        serving=workspace.catalogue.serving(name),
         record=record,
         told=told,
         said=said,
@@ -143,7 +145,7 @@ def decision(name: str) -> str:
         chance=f"{record.propensity:.6g}",
         latency=f"{record.latency / 1000:,.0f}",
         outcomes=[_told(one, now) for one in read_outcomes(workspace, record)],
-        erasing=jobs().last(""),
+        erasing=errands().last(""),
         admin="admin" in principal().grants,
     )
 
@@ -155,7 +157,7 @@ def erase() -> Response:
     why, unit = require_why(request.form), request.form.get("unit", "")
     if not unit or request.form.get("again", "") != unit:
         raise DataError("to erase a unit, type its name as it stands there; nothing was erased")
-    jobs().start(Job("erase", "", principal().name, why, time.time(), {"unit": unit}))
+    errands().start(Errand("erase", "", principal().name, why, time.time(), {"unit": unit}))
     audited("erase unit", "all strategies", why)
     flash("The unit is being erased, everywhere. This takes a while; the page of decisions tells when it is proven.")
     return redirect(url_for("dashboard.everywhere"))
@@ -165,7 +167,7 @@ def erase() -> Response:
 @allow("admin")
 def erasing() -> dict[str, str]:
     """Say how the last erasure goes, for the script that waits for it."""
-    found = jobs().last("")
+    found = errands().last("")
     return {"status": found.status if found else "none"}
 
 

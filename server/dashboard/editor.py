@@ -169,6 +169,7 @@ def _page(draft: Draft, name: str, *, version: int = 0, checked: bool = False, s
         name=name,
         draft=draft,
         state=state,
+        serving=workspace.catalogue.serving(name) if name else None,
         version=version or _number("version"),
         seen=seen,
         changed=changed,

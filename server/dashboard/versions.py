@@ -18,9 +18,9 @@ from abloop.rollout.versions import rollback
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard import changes, present
-from server.dashboard.routes import jobs, routes, source
+from server.dashboard.routes import errands, routes, source
 from server.dashboard.why import require_why
-from server.jobs import Job
+from server.errands import Errand
 from server.numbers import Moment, moment
 
 PAGE = 50
@@ -81,7 +81,7 @@ def versions(name: str) -> str:
         comparison=workspace.comparisons.current().get(name),
         manual=served.lifecycle.switch == "manual",
         withdrawable=serving.phase in ("personalise", "ship"),
-        job=jobs().last(name),
+        errand=errands().last(name),
         unit=served.unit,
         features=[feature.key or feature.name for feature in served.features if not feature.group and not feature.of],
         metrics=[metric.name for metric in served.metrics],
@@ -103,6 +103,7 @@ def compared(name: str) -> str:
     return render_template(
         "changes.html",
         name=name,
+        serving=workspace.catalogue.serving(name),
         before=before,
         after=after,
         served=served,
@@ -194,16 +195,16 @@ def switch(name: str) -> Response:
     _, blueprint = workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)
     if blueprint.lifecycle.switch != "manual":
         raise DataError(f"strategy {name!r} switches by itself; write lifecycle.switch: manual to do it by hand")
-    jobs().start(Job("judge", name, principal().name, why, time.time()))
+    errands().start(Errand("judge", name, principal().name, why, time.time()))
     audited("switch by hand", name, why)
     return _done(name, "The gate is being asked; what it proves is served when it has answered.")
 
 
-@routes.get("/job/<name:name>")
+@routes.get("/errand/<name:name>")
 @allow("read")
-def job(name: str) -> dict[str, Any]:
-    """Say how the strategy's last job goes, for the script that waits for it."""
-    found = jobs().last(name)
+def errand(name: str) -> dict[str, Any]:
+    """Say how the strategy's last errand goes, for the script that waits for it."""
+    found = errands().last(name)
     return {"status": found.status if found else "none"}
 
 

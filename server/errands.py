@@ -27,7 +27,7 @@ Status = Literal["running", "done", "failed"]
 UNFORESEEN = "It ended without a result; the server's log says why."
 
 
-class Job(msgspec.Struct, frozen=True):
+class Errand(msgspec.Struct, frozen=True):
     """One piece of work.
 
     Attributes:
@@ -61,43 +61,43 @@ class Order(msgspec.Struct, frozen=True):
     url: str
     directory: str | None
     place: str
-    job: Job
+    errand: Errand
 
 
-class Jobs:
-    """The jobs of one installation.
+class Errands:
+    """The errands of one installation.
 
     Args:
         url: SQLAlchemy URL of its database.
         directory: Where spool and training tables are; beside an SQLite file where None.
-        home: Where the states of jobs are kept.
+        home: Where the states of errands are kept.
     """
 
     def __init__(self, url: str, directory: str | Path | None, home: Path) -> None:
         """Start nothing."""
         self._url, self._directory, self._home = url, directory, home
 
-    def start(self, job: Job) -> Job:
-        """Start a job and return it.
+    def start(self, errand: Errand) -> Errand:
+        """Send one out and return it.
 
         Raises:
             DataError: One runs already for the strategy.
         """
-        place = self._place(job.strategy)
+        place = self._place(errand.strategy)
         self._home.mkdir(parents=True, exist_ok=True)
         lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                last = self.last(job.strategy)
-                kind = last.kind if last else "a job"
-                raise DataError(f"{kind!r} still runs for {job.strategy!r}; wait until it has ended") from error
-            keep(place, msgspec.structs.replace(job, asked={}))  # which may name a unit
+                last = self.last(errand.strategy)
+                kind = last.kind if last else "something"
+                raise DataError(f"{kind!r} still runs for {errand.strategy!r}; wait until it has ended") from error
+            keep(place, msgspec.structs.replace(errand, asked={}))  # which may name a unit
             directory = None if self._directory is None else str(self._directory)
-            order = msgspec.json.encode(Order(self._url, directory, str(place), job))
+            order = msgspec.json.encode(Order(self._url, directory, str(place), errand))
             child = subprocess.Popen(
-                [sys.executable, "-m", "server.jobs"],
+                [sys.executable, "-m", "server.errands"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(lock,),  # it holds the lock from here on, until it ends, however it ends
@@ -108,21 +108,21 @@ class Jobs:
         assert child.stdin is not None  # noqa: S101 - it was asked for
         with child.stdin as pipe:
             pipe.write(order)
-        threading.Thread(target=child.wait, name="abloop-job", daemon=True).start()  # which leaves no zombie
-        return job
+        threading.Thread(target=child.wait, name="abloop-errand", daemon=True).start()  # which leaves no zombie
+        return errand
 
-    def last(self, strategy: str) -> Job | None:
-        """Return the last job of a strategy; None where there was none."""
+    def last(self, strategy: str) -> Errand | None:
+        """Return the last errand of a strategy; None where there was none."""
         place = self._place(strategy)
         try:
-            job = msgspec.json.decode(place.read_bytes(), type=Job)
+            errand = msgspec.json.decode(place.read_bytes(), type=Errand)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
-        if job.status == "running" and not self._runs(place):
-            job = msgspec.json.decode(place.read_bytes(), type=Job)  # it may have ended just now
-            if job.status == "running":
-                return msgspec.structs.replace(job, status="failed", said=UNFORESEEN)
-        return job
+        if errand.status == "running" and not self._runs(place):
+            errand = msgspec.json.decode(place.read_bytes(), type=Errand)  # it may have ended just now
+            if errand.status == "running":
+                return msgspec.structs.replace(errand, status="failed", said=UNFORESEEN)
+        return errand
 
     def _place(self, strategy: str) -> Path:
         return self._home / f"{hashlib.sha256(strategy.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
@@ -139,71 +139,71 @@ class Jobs:
         return False
 
 
-def keep(place: Path, job: Job) -> None:
-    """Keep the state of a job, whole or not at all."""
+def keep(place: Path, errand: Errand) -> None:
+    """Keep the state of an errand, whole or not at all."""
     beside = place.with_suffix(f".{os.getpid()}")
-    beside.write_bytes(msgspec.json.encode(job))
+    beside.write_bytes(msgspec.json.encode(errand))
     beside.replace(place)
 
 
-def propose(workspace: Workspace, job: Job) -> tuple[str, Any]:
+def propose(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
     """Propose a round of weights and begin it."""
     from abloop import tuning
 
-    count = int(job.asked.get("arms") or 0)
-    state = tuning.propose(workspace, job.strategy, count=count, who=job.who, why=job.why)
+    count = int(errand.asked.get("arms") or 0)
+    state = tuning.propose(workspace, errand.strategy, count=count, who=errand.who, why=errand.why)
     return f"Round {state.rounds[-1].number} runs.", None
 
 
-def foresee(workspace: Workspace, job: Job) -> tuple[str, Any]:
+def foresee(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
     """Ask a model of all trials what some weights would change."""
     from abloop import tuning
 
-    weights = {str(name): float(value) for name, value in job.asked["weights"].items()}
-    (found,) = tuning.expect(workspace, job.strategy, [weights])
+    weights = {str(name): float(value) for name, value in errand.asked["weights"].items()}
+    (found,) = tuning.expect(workspace, errand.strategy, [weights])
     return "The model has answered.", {"weights": weights, "lifts": msgspec.to_builtins(found)}
 
 
-def judge(workspace: Workspace, job: Job) -> tuple[str, Any]:
+def judge(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
     """Ask the gate, and serve what it proves, because a person says so."""
     from abloop import offline
 
-    before = workspace.catalogue.serving(job.strategy)
-    judged = offline.gate(workspace, job.strategy)
-    serving = offline.switch(workspace, job.strategy, judged, who=job.who)
+    before = workspace.catalogue.serving(errand.strategy)
+    judged = offline.gate(workspace, errand.strategy)
+    serving = offline.switch(workspace, errand.strategy, judged, who=errand.who)
     changed = (serving.phase, serving.release) != (before.phase, before.release)
-    done = f"{job.strategy} is in phase {serving.phase!r} from now on." if changed else "Nothing was switched."
+    done = f"{errand.strategy} is in phase {serving.phase!r} from now on." if changed else "Nothing was switched."
     return f"{judged.verdict.reason} {done}", None
 
 
-def erase(workspace: Workspace, job: Job) -> tuple[str, Any]:
+def erase(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
     """Erase a unit everywhere, and prove it."""
     from abloop.store.erasure import erase as remove
 
-    erased = remove(workspace, str(job.asked["unit"]), who=job.who, why=job.why)
+    erased = remove(workspace, str(errand.asked["unit"]), who=errand.who, why=errand.why)
     proof = "a second look found none" if erased.proven else f"a second look found {sum(erased.left.values()):,} left"
     return f"The unit is erased: {sum(erased.found.values()):,} records were there, and {proof}.", erased.found
 
 
-Work = Callable[[Workspace, Job], tuple[str, Any]]
+Work = Callable[[Workspace, Errand], tuple[str, Any]]
 WORK: Mapping[str, Work] = {"propose": propose, "foresee": foresee, "judge": judge, "erase": erase}
 
 
-def run(order: Order) -> Job:
+def run(order: Order) -> Errand:
     """Do what was ordered, keep how it ended, and return that."""
-    place, job = Path(order.place), order.job
+    place, errand = Path(order.place), order.errand
     try:
         with closing(Workspace(order.url, order.directory)) as workspace:
-            said, result = WORK[job.kind](workspace, job)
-        job = msgspec.structs.replace(job, status="done", said=said, result=result, asked={})
+            said, result = WORK[errand.kind](workspace, errand)
+        errand = msgspec.structs.replace(errand, status="done", said=said, result=result, asked={})
     except AbloopError as error:
-        job = msgspec.structs.replace(job, status="failed", said=str(error), asked={})
+        errand = msgspec.structs.replace(errand, status="failed", said=str(error), asked={})
     except Exception:
-        keep(place, msgspec.structs.replace(job, status="failed", said=UNFORESEEN, asked={}, ended=time.time()))
+        keep(place, msgspec.structs.replace(errand, status="failed", said=UNFORESEEN, asked={}, ended=time.time()))
         raise
-    job = msgspec.structs.replace(job, ended=time.time())
-    keep(place, job)
-    return job
+    errand = msgspec.structs.replace(errand, ended=time.time())
+    keep(place, errand)
+    return errand
 
 
 if __name__ == "__main__":
