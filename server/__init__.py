@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Blueprint as Routes
 from flask import Flask
 
-from server import audit, failures, login, operation, people
+from server import audit, dashboard, failures, login, operation, people
 from server.access import admit, guard
 from server.config import Config, current_config
 from server.headers import protect
@@ -95,7 +95,6 @@ def run(
 
 def _routes() -> Iterator[Routes]:
     """Yield all pages and the API."""
-    yield from (operation.routes, login.routes, people.routes, audit.routes)
-    for name, rest in (("server.dashboard", "server.views"), ("server.api", "")):
-        if module := name if find_spec(name) else rest:
-            yield import_module(module).routes
+    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes)
+    if find_spec("server.api"):
+        yield import_module("server.api").routes

@@ -46,7 +46,6 @@ def strategy(name: str) -> str:
         serving=serving,
         phase=present.phase(serving, blueprint, judged, now),
         gate=present.gate(last, serving, blueprint, now),
-        cycle=command("cycle", name),
         notes=banners(seen),
         recommendation=seen.recommendation,
         steps=next_steps(seen, serving, blueprint, last, command),
