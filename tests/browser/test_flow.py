@@ -56,7 +56,7 @@ def tune(site: Site) -> None:
 
 def units_read(visitor: Visitor) -> list[str]:
     """Return the numbers of units that the page of a readout has."""
-    visitor.open("/readout/banner")
+    visitor.open("/readouts/banner")
     visitor.see("purchase")
     return re.findall(r"\b\d{2,3}(?:,\d{3})*\b", visitor.text)
 
@@ -109,6 +109,7 @@ def make_strategy(visitor: Visitor) -> None:
 def change_it(visitor: Visitor) -> None:
     """Make a mistake, be told where, mend it, see what changes, and save."""
     visitor.open("/edit/banner")
+    visitor.unfold("experiment")
     visitor.type("[data-path='experiment.explore']", "3")
     visitor.see("experiment.explore is 3")
     assert visitor.find("[data-path='experiment.explore']").get_attribute("aria-invalid") == "true"
