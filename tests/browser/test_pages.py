@@ -7,11 +7,10 @@ from urllib.parse import quote
 from selenium.webdriver.common.keys import Keys
 
 from abloop import offline
-from abloop.loop import Loop
 from abloop.registration import register
 from abloop.testing import ManualClock
 from tests.browser.hostile import PAYLOADS
-from tests.browser.test_flow import tune
+from tests.browser.test_flow import open_loop, tune
 from tests.browser.visitor import NARROW, Site, Visitor
 from tests.loops import two_arms
 
@@ -33,7 +32,7 @@ def fill(site: Site) -> None:
     arms["experiment"] = {"explore": 0.2}
     register(site.workspace, two_arms("hostile", **arms), why=PAYLOADS[1])
     clock = ManualClock(site.workspace.clock())
-    loop = Loop(site.url, site.directory, clock=clock, refresh_seconds=3_600.0)
+    loop = open_loop(site, clock)
     handle = loop.strategy("hostile")
     for payload in PAYLOADS:
         handle.get_decision(payload, {"user_id": payload, **dict.fromkeys(PAYLOADS[:9], payload)})
