@@ -74,7 +74,7 @@ def compute_effects(name: str) -> Response:
     if not _refusal(blueprint):
 
         def work(progress: object) -> None:
-            from abloop.hte.report import report
+            from abloop.hte.strategy import report
 
             keep(workspace, report(workspace, name, progress=progress), who=asking.name)  # type: ignore[arg-type]
 
