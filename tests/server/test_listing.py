@@ -13,7 +13,7 @@ from abloop.evaluate.verdict import refuse
 from abloop.loop import Loop
 from abloop.store.catalogue import Serving
 from abloop.store.overview import Brief, Glance, Life, Said, read_overview
-from abloop.store.tables import blueprints, servings
+from abloop.store.tables import blueprints, decisions, servings
 from abloop.testing import ManualClock
 from server import Config, create_app
 from server.dashboard.listing import Wanted, listing, state
@@ -101,10 +101,10 @@ def test_a_thousand_strategies_are_one_quick_page(tmp_path: Path) -> None:
     """With 1,000 strategies and 100 running experiments, list and landing pages are quick, small and filtered."""
     loop = open_loop(tmp_path, ManualClock())
     _register(loop, [f"strategy_{index:04}" for index in range(1_000)])
-    for index in range(100):
-        name = f"strategy_{index:04}"
-        loop.strategy(name).get_decision(f"d{index}", {"user_id": "u", "x": 1.0})
-    offline.ship_spool(loop)
+    waits = {"version": 1, "at": loop.clock(), "digest": 0, "body": b""}
+    rows = [{"strategy": f"strategy_{index % 100:04}", "decision_id": f"d{index}", **waits} for index in range(2_000)]
+    with loop.database.transaction() as connection:
+        connection.execute(decisions.insert(), rows)
     loop.close()
     browser = client_of(create_app(f"sqlite:///{tmp_path}/abloop.db", config=Config(rate="", login_rate="")))
     for path in ("/", "/strategies/strategy_0000", "/?state=stuck&page=2", "/?q=_099"):
