@@ -75,8 +75,8 @@ def _records(workspace: Workspace, serving: Serving, blueprint: Blueprint, now: 
             *custody_alerts(custody, serving.phase, _newest(custody, files), now),
             *traffic_alerts(days, blueprint),
         ),
-        "arrivals": chart(lambda: arrivals(days)),
-        "balance": chart(lambda: balance(days, planned)) if drawn else None,
+        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days))),
+        "balance": once(workspace, name, "balance", lambda: chart(lambda: balance(days, planned))) if drawn else None,
         "days": traffic_rows(days),
         "data": data_facts(custody, files, now),
     }
