@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from abloop.blueprint import Blueprint, from_mapping
+from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError
-from abloop.ids import user
 from abloop.online import Strategy
-from abloop.overlap import check_neighbours
 from abloop.pseudonyms import require_pseudonym
+from abloop.registration import inspect, register
 from abloop.snapshot import Snapshot, Split, compile_served, waiting
 from abloop.store.catalogue import Serving
 from abloop.store.comparisons import Comparison
@@ -118,12 +115,10 @@ class Loop(Workspace):
             DataError: It pseudonymises, and the key is not here.
             StoreError: The database refused.
         """
-        raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
-        checked = from_mapping(raw)
+        checked = inspect(self, blueprint)
         if checked.pseudonymise:
             require_pseudonym(self.pseudonym, checked.strategy)
-        check_neighbours(self, checked)
-        version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or user(), why=why)
+        version = register(self, checked, who=who, why=why)
         self.refresh()
         return version
 

@@ -1,91 +1,100 @@
-"""The dashboard: what the store holds, as pages for people. Reads only; no page changes anything."""
+"""The server: pages for people, an API for programs, and who may use which."""
 
 from __future__ import annotations
 
-import socket
-import sys
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Blueprint as Routes
+from flask import Flask
 
-from abloop.errors import DataError
-from server import failures
+from server import audit, dashboard, failures, login, operation, people
+from server.access import admit, guard
+from server.config import Config, current_config
+from server.headers import protect
+from server.limits import limit, refuse_depth
+from server.logs import begin_logs
+from server.measures import measure
+from server.routing import Name
+from server.serving import serve
+from server.sessions import configure
 from server.source import Source
-from server.views import Name, routes
 
-__all__ = ["create_app", "run"]
+__all__ = ["Config", "create_app", "current_config", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
-def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None) -> Flask:
-    """Return the dashboard of one installation, for any WSGI server.
+def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, config: Config | None = None) -> Flask:
+    """Return the server of one installation, for any WSGI server.
 
-    The database is opened with the first page, and again with the next one if that failed: a dashboard that
-    starts before its database shows what is wrong and recovers by itself.
+    The database is opened with the first request, and again with the next one if that failed: a server that
+    starts before its database says that it is not ready and recovers by itself.
 
     Args:
         url: SQLAlchemy URL of SQLite or Postgres.
         directory: Where spool and training tables are; beside an SQLite file by default.
+        config: Settings; those of the environment (`ABLOOP_HTTPS`, `ABLOOP_PROXIES` ...) where None.
+
+    Raises:
+        DataError: A setting is none that is allowed.
+        TypeError: A route says not who may use it.
     """
+    settings = current_config() if config is None else config
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = Name
     app.extensions["abloop"] = Source(url, directory)
-    app.register_blueprint(routes)
+    app.extensions["abloop_config"] = settings
+    configure(app, settings)
+    for routes in _routes():
+        app.register_blueprint(routes)
     failures.handle(app)
-    app.after_request(_protect)
+    begin_logs(app, settings)
+    measure(app)
+    guard(app)
+    limit(app, settings)
+    app.before_request(admit)
+    app.before_request(refuse_depth)
+    app.after_request(protect)
     return app
 
 
-def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str = "127.0.0.1", port: int = 8765) -> None:
-    """Serve the dashboard until interrupted; its address is printed once it answers.
+def run(
+    url: str = DEFAULT_URL,
+    directory: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    *,
+    workers: int = 1,
+    config: Config | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first. The address is printed once it answers.
+
+    The first start of an installation prints the one-time password of the account `admin`.
 
     Args:
         url: SQLAlchemy URL of SQLite or Postgres.
         directory: Where spool and training tables are; beside an SQLite file by default.
         host: Address to listen on.
         port: Port; 0 takes a free one.
+        workers: Processes; more than one needs gunicorn.
+        config: Settings; those of the environment where None.
 
     Raises:
         StoreError: The database or the directory cannot be used.
-        DataError: The address cannot be listened on.
+        DataError: The address cannot be listened on, or a setting is none that is allowed.
+        MissingExtraError: gunicorn is not installed.
     """
-    import waitress
-
-    app = create_app(url, directory)
-    source: Source = app.extensions["abloop"]
-    source.workspace()
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        source.close()
-        raise DataError(
-            f"address {host}:{port} cannot be listened on: {error}. Name another, e.g. abloop serve --port 8766"
-        ) from error
-    listener = waitress.create_server(app, sockets=[listening], ident=None, threads=8)
-    shown = f"[{host}]" if ":" in host else host
-    sys.stdout.write(f"abloop dashboard: http://{shown}:{listening.getsockname()[1]}\n")
-    if host not in LOOPBACK:
-        sys.stdout.write("It has no login: everybody who reaches this address can read it.\n")
-    sys.stdout.flush()
-    try:
-        listener.run()
-    finally:
-        listener.close()
-        source.close()
+    settings = current_config() if config is None else config
+    make = partial(create_app, url, directory, settings)
+    serve(make, Source(url, directory), settings, host, port, workers)
 
 
-def _protect(response: Response) -> Response:
-    """Add the headers that keep a page inert, and keep pages out of caches."""
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
+def _routes() -> Iterator[Routes]:
+    """Yield all pages and the API."""
+    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes)
+    if find_spec("server.api"):
+        yield import_module("server.api").routes

@@ -202,3 +202,16 @@ tunings = sa.Table(  # what tuning knows, whole at each step
     sa.Column("who", _Text, nullable=False),
     sa.Column("why", _Text, nullable=False),
 )
+reports = sa.Table(  # reports that take long to make, whole
+    "abloop_reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("strategy", _Text, nullable=False),
+    sa.Column("kind", _Text, nullable=False),
+    sa.Column("version", _Int, nullable=False),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("rows", _Int, nullable=False),
+    sa.Column("who", _Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("abloop_reports_newest", "strategy", "kind", "id"),
+)

@@ -9,11 +9,13 @@ from pathlib import Path
 from abloop.errors import StoreError
 from abloop.pseudonyms import compile_pseudonym
 from abloop.records import Decision
+from abloop.store.audit import Audit
 from abloop.store.catalogue import Catalogue
 from abloop.store.comparisons import Comparisons
 from abloop.store.find import find_decision
 from abloop.store.journal import Journal
 from abloop.store.manifest import Manifest
+from abloop.store.reports import Reports
 from abloop.store.sources import Source
 from abloop.store.spool import SPOOL_BYTES, Durability, Spool
 from abloop.store.sql import Database, sqlite_file
@@ -41,11 +43,13 @@ class Workspace:
         DataError: The key is too short or too long.
 
     Attributes:
+        audit: Who changed what and why, through the server.
         catalogue: Blueprints, servings, artefacts, verdicts.
         comparisons: Versions that are compared in production.
         journal: Decisions and observations on their way to the training tables.
         manifest: Files of the training tables.
         tunings: What is known of tuning.
+        reports: Reports that take long to make.
         spool: Where this process writes records.
         clock: As given.
         pseudonym: Gives the pseudonym of a text; None where there is no key.
@@ -70,11 +74,13 @@ class Workspace:
         self.pseudonym = compile_pseudonym(pseudonym_key)
         self._database = Database(url, patience)
         home = Path(directory) if directory is not None else _beside(url)
+        self.audit = Audit(self._database)
         self.catalogue = Catalogue(self._database)
         self.comparisons = Comparisons(self._database)
         self.journal = Journal(self._database)
         self.manifest = Manifest(self._database)
         self.tunings = Tunings(self._database)
+        self.reports = Reports(self._database)
         self.clock = clock
         self.sources: Mapping[str, Source] = {}
         self.table_directory = home / "tables"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from abloop.blueprint.learning import Label
+from abloop.blueprint.policy import Policy
+from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.tasks import figures
+from abloop.evaluate.verdict import Verdict
 from abloop.learners.base import Frame, Index
 from abloop.train.labels import BLOCKS, SEARCHED, fit_labels, known_rows, row_losses, without_features
 from abloop.train.progress import Progress
@@ -41,6 +45,23 @@ class HeldOut:
     none: Frame
     predicted: Frame
     task: str
+
+
+def judge_predictions(
+    table: TrainingTable, progress: Progress = lambda done, total: None, *, always_valid: bool = False
+) -> Verdict:
+    """Return whether every label that the policy reads is predicted provably better than without features.
+
+    Args:
+        table: The rows.
+        progress: Called with fits done and fits in all.
+        always_valid: Whether it will be asked again as rows come in.
+    """
+    found = held_out(table, Policy(table.blueprint).labels, progress)
+    losses = {name: (each.model, each.none) for name, each in found.items()}
+    verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
+    told = figures_of(table, found)
+    return msgspec.structs.replace(verdict, figures=told, reason=f"{verdict.reason} {in_words(told)}".strip())
 
 
 def held_out(
