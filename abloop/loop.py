@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
-import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -20,16 +18,17 @@ from abloop.ids import user
 from abloop.online import Strategy
 from abloop.overlap import check_neighbours
 from abloop.pseudonyms import require_pseudonym
-from abloop.snapshot import Snapshot, Split, compile_served, waiting
-from abloop.store.catalogue import Serving
-from abloop.store.comparisons import Comparison
+from abloop.repeating import Repeater
+from abloop.snapshot import Snapshot, compile_all, waiting
 from abloop.store.feed import AwayFeed, GroupFeed
+from abloop.store.kept import DatabaseSticky
 from abloop.store.online import OnlineStore
-from abloop.store.served import Served, change_token, keep, read_served, recall
+from abloop.store.rows import Source
+from abloop.store.served import change_token, read_served
+from abloop.store.serving import Comparison, Served, Serving, keep, recall
 from abloop.store.shared import Shared
-from abloop.store.sources import Source
 from abloop.store.spool import SPOOL_BYTES, Durability
-from abloop.store.sticky import DatabaseSticky, StickyStore
+from abloop.store.sticky import StickyStore
 from abloop.store.workspace import Clock, Workspace
 
 log = logging.getLogger("abloop")
@@ -97,9 +96,7 @@ class Loop(Workspace):
         self._feeds: dict[tuple[str, int], GroupFeed] = {}
         self._strategies: dict[str, Strategy] = {}
         self._served: dict[str, tuple[Serving, Comparison | None]] = {}
-        self._every = refresh_seconds
-        self._refresher: threading.Thread | None = None
-        self._closed = threading.Event()
+        self._refresher = Repeater("abloop-refresh", self, Loop.refresh, refresh_seconds)
         _loops.add(self)
 
     def register(self, blueprint: Blueprint | Mapping[str, Any], *, who: str = "", why: str = "") -> int:
@@ -149,7 +146,7 @@ class Loop(Workspace):
         found = self._strategies[name]
         if default is not None and not found.snapshot.version:
             found.snapshot = waiting(name, default)
-        self._watch()
+        self._refresher.start()
         return found
 
     @property
@@ -193,7 +190,7 @@ class Loop(Workspace):
 
     def close(self) -> None:
         """Stop the background thread, close spool and database."""
-        self._closed.set()
+        self._refresher.close()
         self.features.close()
         if isinstance(self._sticky, DatabaseSticky) and self._database.opened:
             try:
@@ -227,12 +224,7 @@ class Loop(Workspace):
 
     def _compile(self, served: Served, *, away: bool = False) -> Snapshot:
         """Compile what is served, and what it is compared with, each with the feed of its feature groups."""
-        split = None
-        if served.comparison is not None:
-            name = f"{served.serving.strategy}:compare:{served.comparison.id}"
-            rivals = [compile_served(rival, self._feed(rival, away)) for rival in served.rivals]
-            split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
-        return compile_served(served, self._feed(served, away), split)
+        return compile_all(served, lambda each: self._feed(each, away))
 
     def _feed(self, served: Served, away: bool) -> GroupFeed | AwayFeed | None:
         """Return where a version's feature groups are fetched from; refits share it."""
@@ -259,19 +251,10 @@ class Loop(Workspace):
             self.stale = away
             self._tell("")
 
-    def _watch(self) -> None:
-        """Start the background thread if there is none."""
-        if self._refresher is None:
-            arguments = (weakref.ref(self), self._closed, self._every)
-            self._refresher = threading.Thread(target=_keep_fresh, args=arguments, name="abloop-refresh", daemon=True)
-            self._refresher.start()
-
     def abandon(self) -> None:
         """In a forked child: leave the parent's connections alone, and refresh in a thread of its own if it had one."""
         self._database.abandon()
-        if self._refresher is not None and not self._closed.is_set():
-            self._refresher = None
-            self._watch()
+        self._refresher.restart()
 
 
 def _after_fork() -> None:
@@ -280,16 +263,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _keep_fresh(watched: weakref.ref[Loop], closed: threading.Event, every: float) -> None:
-    """Refresh until the loop is closed or gone; what was served last goes on when the database is away."""
-    while not closed.wait(every * random.uniform(0.8, 1.2)):
-        loop = watched()
-        if loop is None:
-            return
-        try:
-            loop.refresh()
-        except Exception as error:  # the thread must outlive every outage
-            log.warning("abloop goes on serving what it has: %s", error)
-        del loop

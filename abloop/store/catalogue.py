@@ -16,31 +16,9 @@ from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
-from abloop.records import Phase
+from abloop.store.serving import Serving
 from abloop.store.sql import Database
 from abloop.store.tables import allocations, artefacts, blueprints, servings, verdicts
-
-
-class Serving(msgspec.Struct, frozen=True):
-    """What product processes serve for one strategy.
-
-    Attributes:
-        strategy: Its name.
-        version: Blueprint version.
-        phase: `randomise`, `personalise`, `ship`, `default` or `paused`.
-        release: Name of the artefact that serves; empty while everything is randomised.
-        at: Since when, in seconds since 1970.
-        who: Who changed it.
-        why: Why.
-    """
-
-    strategy: str
-    version: int
-    phase: Phase
-    release: str = ""
-    at: float = 0.0
-    who: str = ""
-    why: str = ""
 
 
 class Registered(msgspec.Struct, frozen=True):
