@@ -1,49 +1,71 @@
-"""The dashboard: what the store holds, as pages for people. Reads only; no page changes anything."""
+"""The server: pages for people, an API for programs, and who may use which."""
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Blueprint as Routes
+from flask import Flask
 
 from abloop.errors import DataError
-from server import failures
+from abloop.store.people import People
+from server import audit, failures, login, operation, people
+from server.access import guard, protect
+from server.config import Config, read_config
+from server.limits import limit
+from server.routing import Name
+from server.sessions import configure
 from server.source import Source
-from server.views import Name, routes
 
 __all__ = ["create_app", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
-def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None) -> Flask:
-    """Return the dashboard of one installation, for any WSGI server.
+def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, config: Config | None = None) -> Flask:
+    """Return the server of one installation, for any WSGI server.
 
-    The database is opened with the first page, and again with the next one if that failed: a dashboard that
-    starts before its database shows what is wrong and recovers by itself.
+    The database is opened with the first request, and again with the next one if that failed: a server that
+    starts before its database says that it is not ready and recovers by itself.
 
     Args:
         url: SQLAlchemy URL of SQLite or Postgres.
         directory: Where spool and training tables are; beside an SQLite file by default.
+        config: Settings; those of the environment (`ABLOOP_HTTPS`, `ABLOOP_PROXIES` ...) where None.
+
+    Raises:
+        DataError: A setting is none that is allowed.
+        TypeError: A route says not who may use it.
     """
+    settings = read_config(os.environ) if config is None else config
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = Name
     app.extensions["abloop"] = Source(url, directory)
-    app.register_blueprint(routes)
+    app.extensions["abloop_config"] = settings
+    configure(app, settings)
+    for routes in _routes():
+        app.register_blueprint(routes)
     failures.handle(app)
-    app.after_request(_protect)
+    guard(app)
+    limit(app, settings)
+    app.after_request(protect)
     return app
+
+
+def _routes() -> Iterator[Routes]:
+    """Yield all pages and the API."""
+    yield from (operation.routes, login.routes, people.routes, audit.routes)
+    for name, rest in (("server.dashboard", "server.views"), ("server.api", "")):
+        if module := name if find_spec(name) else rest:
+            yield import_module(module).routes
 
 
 def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str = "127.0.0.1", port: int = 8765) -> None:
@@ -63,7 +85,7 @@ def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str =
 
     app = create_app(url, directory)
     source: Source = app.extensions["abloop"]
-    source.workspace()
+    password = People(source.workspace().database).begin(at=time.time())
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
@@ -74,18 +96,13 @@ def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str =
     listener = waitress.create_server(app, sockets=[listening], ident=None, threads=8)
     shown = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"abloop dashboard: http://{shown}:{listening.getsockname()[1]}\n")
-    if host not in LOOPBACK:
-        sys.stdout.write("It has no login: everybody who reaches this address can read it.\n")
+    if password:
+        sys.stdout.write(f"First start: log in as admin with the one-time password {password}\n")
+    if host not in LOOPBACK and not app.extensions["abloop_config"].https:
+        sys.stdout.write("It speaks http: put a proxy with https before it, and set ABLOOP_HTTPS=1 ABLOOP_PROXIES=1.\n")
     sys.stdout.flush()
     try:
         listener.run()
     finally:
         listener.close()
         source.close()
-
-
-def _protect(response: Response) -> Response:
-    """Add the headers that keep a page inert, and keep pages out of caches."""
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from abloop.loop import Loop
 from abloop.store.sql import shown_url
 from abloop.store.workspace import Workspace
 
@@ -27,6 +28,7 @@ class Source:
         self._url = url
         self._lock = threading.Lock()
         self._workspace: Workspace | None = None
+        self._loop: Loop | None = None
         self.url = shown_url(url)
         self.directory = directory
         self.connect = repr(self.url) + (f", {str(directory)!r}" if directory else "")
@@ -42,9 +44,21 @@ class Source:
                 self._workspace = Workspace(self._url, self.directory)
             return self._workspace
 
-    def close(self) -> None:
-        """Close the installation; the next request opens it again."""
+    def loop(self) -> Loop:
+        """Return the same installation as products open it, for deciding; it goes on while the database is away.
+
+        Raises:
+            StoreError: The database or the directory cannot be used.
+        """
         with self._lock:
-            if self._workspace is not None:
-                self._workspace.close()
-            self._workspace = None
+            if self._loop is None:
+                self._loop = Loop(self._url, self.directory)
+            return self._loop
+
+    def close(self) -> None:
+        """Close the installation, its spool too; the next request opens it again."""
+        with self._lock:
+            for opened in (self._workspace, self._loop):
+                if opened is not None:
+                    opened.close()
+            self._workspace = self._loop = None

@@ -6,11 +6,11 @@ import shlex
 import time
 
 from flask import Blueprint as Routes
-from flask import Response, current_app, jsonify, render_template
-from werkzeug.routing import BaseConverter
+from flask import current_app, render_template
 
 from abloop.readout import readout
 from server import present, tables
+from server.access import allow
 from server.numbers import moment
 from server.source import Source
 
@@ -18,14 +18,8 @@ routes = Routes("pages", __name__)
 MOST = 50
 
 
-class Name(BaseConverter):
-    """A strategy's name as the rest of an address; it may hold slashes."""
-
-    regex = ".+"
-    part_isolating = False
-
-
 @routes.get("/")
+@allow("read")
 def strategies() -> str:
     """List the strategies, or say how to make the first one."""
     source, now = _source(), time.time()
@@ -48,15 +42,8 @@ def strategies() -> str:
     )
 
 
-@routes.get("/metrics")
-def metrics() -> Response:
-    """Say where all records are, for Prometheus."""
-    from abloop.adapters.prometheus import exposition
-
-    return Response(exposition(_source().workspace()), mimetype="text/plain; version=0.0.4")
-
-
 @routes.get("/strategies/<name:name>")
+@allow("read")
 def strategy(name: str) -> str:
     """Show one strategy: what is served, what the gate says, what the rows say."""
     source, now = _source(), time.time()
@@ -79,12 +66,6 @@ def strategy(name: str) -> str:
         url=source.url,
         computed=moment(now, now),
     )
-
-
-@routes.get("/healthz")
-def healthz() -> Response:
-    """Say that the process answers; it asks no database."""
-    return jsonify({"status": "ok"})
 
 
 def _cycle(source: Source, name: str) -> str:

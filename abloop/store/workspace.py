@@ -9,6 +9,7 @@ from pathlib import Path
 from abloop.errors import StoreError
 from abloop.pseudonyms import compile_pseudonym
 from abloop.records import Decision
+from abloop.store.audit import Audit
 from abloop.store.catalogue import Catalogue
 from abloop.store.comparisons import Comparisons
 from abloop.store.find import find_decision
@@ -41,6 +42,7 @@ class Workspace:
         DataError: The key is too short or too long.
 
     Attributes:
+        audit: Who changed what and why, through the server.
         catalogue: Blueprints, servings, artefacts, verdicts.
         comparisons: Versions that are compared in production.
         journal: Decisions and observations on their way to the training tables.
@@ -70,6 +72,7 @@ class Workspace:
         self.pseudonym = compile_pseudonym(pseudonym_key)
         self._database = Database(url, patience)
         home = Path(directory) if directory is not None else _beside(url)
+        self.audit = Audit(self._database)
         self.catalogue = Catalogue(self._database)
         self.comparisons = Comparisons(self._database)
         self.journal = Journal(self._database)

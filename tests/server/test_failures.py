@@ -19,6 +19,7 @@ from abloop.errors import DataError, StoreError
 from abloop.testing import ManualClock
 from server import create_app
 from tests.loops import TTL, open_loop, send_traffic, two_arms
+from tests.server.people import client_of
 from tests.server.reading import links, read
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def test_corrupt_database_is_a_readable_page_that_recovers(url: str, tmp_path: P
     """A damaged database is one sentence, no stack trace; once it is repaired the same server shows its pages."""
     file = tmp_path / "abloop.db"
     file.write_bytes(b"this is not a database" * 100)
-    browser = create_app(url).test_client()
+    browser = client_of(create_app(url))
     for path in ("/", "/strategies/any"):
         page = read(browser, path, 503)
         assert "restore it from a backup" in page.text
@@ -55,7 +56,7 @@ def test_missing_table_file_is_a_readable_page(tmp_path: Path, url: str) -> None
     loop.close()
     for file in (tmp_path / "abloop.files" / "tables").iterdir():
         file.unlink()
-    browser = create_app(url).test_client()
+    browser = client_of(create_app(url))
     assert "Restore it from a backup" in read(browser, "/strategies/checkout", 503).text
     assert links(read(browser, "/")) == ["/strategies/checkout"]
 
@@ -67,7 +68,7 @@ def test_unforeseen_error_tells_nothing_of_itself(url: str, monkeypatch: pytest.
         raise RuntimeError("password=hunter2")
 
     monkeypatch.setattr("server.views.moment", fail)
-    answer = create_app(url).test_client().get("/")
+    answer = client_of(create_app(url)).get("/")
     assert answer.status_code == 500
     assert "Something broke" in answer.text
     assert "hunter2" not in answer.text
@@ -84,7 +85,7 @@ def test_secrets_of_the_address_stay_secret() -> None:
 def test_healthz_asks_no_database(url: str, tmp_path: Path) -> None:
     """The health check answers though the database is damaged."""
     (tmp_path / "abloop.db").write_bytes(b"this is not a database" * 100)
-    assert create_app(url).test_client().get("/healthz").get_json() == {"status": "ok"}
+    assert client_of(create_app(url)).get("/healthz").get_json() == {"status": "ok"}
 
 
 def test_serve_prints_its_address_and_stops_when_told(url: str) -> None:

@@ -18,6 +18,7 @@ from abloop.rollout.promote import withdraw
 from abloop.testing import ManualClock
 from server import create_app
 from tests.loops import TTL, open_loop, send_traffic, two_arms
+from tests.server.people import client_of
 from tests.server.reading import links, read
 
 QUICK = {"learners": ["t"], "folds": 2, "repeats": 1}
@@ -62,7 +63,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(home: Path) -> FlaskClient:
     """Return a browser on that installation."""
-    return create_app(f"sqlite:///{home}/abloop.db").test_client()
+    return client_of(create_app(f"sqlite:///{home}/abloop.db"))
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_unknown_page_and_wrong_method(client: FlaskClient) -> None:
 
 def test_empty_installation_says_what_to_type(url: str) -> None:
     """Without a strategy the page gives the command of the demo and the two calls, for this very database."""
-    page = read(create_app(url).test_client(), "/")
+    page = read(client_of(create_app(url)), "/")
     assert "No strategies yet" in page.text
     assert f"abloop demo --url {url}" in page.text
     for call in (f"abloop.connect('{url}')", "get_decision", "log_observations", f"abloop cycle banner --url {url}"):
@@ -196,7 +197,7 @@ def test_empty_installation_says_what_to_type(url: str) -> None:
 
 def test_the_code_of_the_empty_page_runs(url: str) -> None:
     """The Python that the empty page tells one to type works as it stands, and its strategy is then listed."""
-    browser = create_app(url).test_client()
+    browser = client_of(create_app(url))
     code = re.search(r"import abloop.*?\"bought\": 1}\)", read(browser, "/").text, re.DOTALL)
     assert code
     names: dict[str, Any] = {}
@@ -210,7 +211,7 @@ def test_the_code_of_the_empty_page_runs(url: str) -> None:
 
 def test_another_directory_is_named_in_the_commands(url: str, tmp_path: Path) -> None:
     """Where files are kept elsewhere, the commands on the page say so."""
-    text = read(create_app(url, tmp_path / "else where").test_client(), "/").text
+    text = read(client_of(create_app(url, tmp_path / "else where")), "/").text
     assert f"--directory '{tmp_path}/else where'" in text
     assert f"abloop.connect('{url}', '{tmp_path}/else where')" in text
 
@@ -230,7 +231,7 @@ def test_switch_and_withdrawal_are_told(tmp_path: Path, url: str) -> None:
     send_traffic(loop, "checkout", 2_000, np.random.default_rng(0), effect=0.25)
     clock.advance(TTL + 1)
     turn = offline.cycle(loop, "checkout")
-    browser = create_app(url).test_client()
+    browser = client_of(create_app(url))
     page = read(browser, "/strategies/checkout")
     assert turn.serving.phase == "randomise"
     assert "a person has to make the switch" in page.text
@@ -257,7 +258,7 @@ def test_spaces_without_arms_have_pages_in_each_phase(tmp_path: Path) -> None:
             }
         )
     )
-    client = create_app(f"sqlite:///{tmp_path}/abloop.db").test_client()
+    client = client_of(create_app(f"sqlite:///{tmp_path}/abloop.db"))
     assert "Each unit gets the default" in read(client, "/strategies/worth").text
     handle = loop.strategy("worth")
     for i in range(600):

@@ -1,0 +1,45 @@
+"""What those who run a server ask it: whether it lives, whether it is ready, how much it did."""
+
+from __future__ import annotations
+
+from flask import Blueprint as Routes
+from flask import Response, current_app, jsonify
+
+from abloop.errors import AbloopError
+from abloop.store.migrations import SCHEMA_VERSION, read_version
+from server.access import allow
+from server.source import Source
+
+routes = Routes("operation", __name__)
+
+
+@routes.get("/healthz")
+@allow("anyone")
+def healthz() -> Response:
+    """Say that the process answers; it asks no database."""
+    return jsonify({"status": "ok"})
+
+
+@routes.get("/readyz")
+@allow("anyone")
+def readyz() -> tuple[Response, int]:
+    """Say whether requests can be answered: the database is there and its schema is this abloop's."""
+    source: Source = current_app.extensions["abloop"]
+    try:
+        with source.workspace().database.reading() as connection:
+            version, whole = read_version(connection, source.url)
+    except AbloopError as error:
+        current_app.logger.warning("not ready: %s", error)
+        return jsonify({"status": "not ready"}), 503
+    ready = whole and version == SCHEMA_VERSION
+    return jsonify({"status": "ready" if ready else "not ready"}), 200 if ready else 503
+
+
+@routes.get("/metrics")
+@allow("read")
+def metrics() -> Response:
+    """Say where all records are, for Prometheus."""
+    from abloop.adapters.prometheus import exposition
+
+    source: Source = current_app.extensions["abloop"]
+    return Response(exposition(source.workspace()), mimetype="text/plain; version=0.0.4")
