@@ -10,14 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from abloop.blueprint import Blueprint, from_mapping
+from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError
-from abloop.ids import user
 from abloop.online import Strategy
-from abloop.overlap import check_neighbours
 from abloop.pseudonyms import require_pseudonym
+from abloop.registration import inspect, register
 from abloop.repeating import Repeater
 from abloop.snapshot import Snapshot, compile_all, waiting
 from abloop.store.feed import AwayFeed, GroupFeed
@@ -115,12 +112,10 @@ class Loop(Workspace):
             DataError: It pseudonymises, and the key is not here.
             StoreError: The database refused.
         """
-        raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
-        checked = from_mapping(raw)
+        checked = inspect(self, blueprint)
         if checked.pseudonymise:
             require_pseudonym(self.pseudonym, checked.strategy)
-        check_neighbours(self, checked)
-        version = self.catalogue.add_blueprint(checked, at=self.clock(), who=who or user(), why=why)
+        version = register(self, checked, who=who, why=why)
         self.refresh()
         return version
 

@@ -57,8 +57,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             econml and `uplift` of causalml, which take longer to fit. Or one of these alone: `bandit_linear`,
             `bandit_trees`, which know how sure they are of each unit; `q`, which learns what an arm brings in the long
             run.
-        folds: Folds of cross-fitting, 2 to 20.
-        repeats: Times that cross-fitting is repeated with other folds, 1 to 50.
+        folds: Folds of cross-fitting, in [2, 20].
+        repeats: Times that cross-fitting is repeated with other folds, in [1, 50].
         seed: Makes a fit repeatable.
         kind: What predicts the labels: boosted `trees`, `linear` models, a neural `network` that all labels share, or
             `auto`: for each label whichever predicts later rows best.

@@ -33,7 +33,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         where: Feature to values: only decisions with one of these count.
         role: `goal`, `secondary` or `guardrail`.
         better: Whether `higher` or `lower` is better.
-        margin: Of a guardrail: share of control's value that an arm may be worse by.
+        margin: Of a guardrail: share of control's value that an arm may be worse by, in [0, 1].
     """
 
     name: str
@@ -69,10 +69,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         confidence: Of all intervals, in (0.5, 1).
         correction: Of p-values over measures and arms: `none`, `holm` (any false alarm), `bh` (the share of them).
         planned: Units of the whole experiment: where `sequential` is narrowest, and at which `group` ends.
-        prior: Of `bayes`: standard deviation of true relative lifts; 0 knows nothing.
-        least_units: Units of an arm before which nothing is called significant.
-        least_days: Days after the first decision before which nothing is called significant.
-        effect: Relative lift that the experiment should be able to see; days left are of this.
+        prior: Of `bayes`: standard deviation of true relative lifts, in [0, 100]; 0 knows nothing.
+        least_units: Units of an arm, in [2, 1000000000], before which nothing is called significant.
+        least_days: Days after the first decision, in [0, 3660], before which nothing is called significant.
+        effect: Relative lift that the experiment should be able to see, in (0, 10]; days left are of this.
     """
 
     measures: tuple[Measure, ...] = ()

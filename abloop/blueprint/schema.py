@@ -44,7 +44,23 @@ def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     fields = dict(re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)$", text, re.MULTILINE))
     for field, properties in schema["properties"].items():
         properties["description"] = " ".join(fields[field].split())
+        _bound(properties)
     return {**schema, "description": text.splitlines()[0]}
+
+
+def _bound(properties: dict[str, Any]) -> None:
+    """Give a number the range that its description names, e.g. `in [0, 0.5)`, unless its default is outside."""
+    named = re.search(r"\bin ([\[(])([\d.]+), ([\d.]+)([\])])", properties["description"])
+    kinds = [kind for kind in properties.get("anyOf", [properties]) if kind.get("type") in ("number", "integer")]
+    if not named or not kinds:
+        return
+    left, low, high, right = named[1], float(named[2]), float(named[3]), named[4]
+    default = properties.get("default")
+    above = default is None or default > low or (left == "[" and default == low)
+    below = default is None or default < high or (right == "]" and default == high)
+    if above and below:
+        kinds[0]["minimum" if left == "[" else "exclusiveMinimum"] = low
+        kinds[0]["maximum" if right == "]" else "exclusiveMaximum"] = high
 
 
 def _sections(spec: type) -> set[type]:

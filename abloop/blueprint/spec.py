@@ -32,7 +32,7 @@ class Arm(_Spec, frozen=True):
 
     Attributes:
         name: Its name.
-        weight: Probability while randomised; equal shares where no arm names one.
+        weight: Probability while randomised, in (0, 1]; equal shares where no arm names one.
         value: What `get_decision` returns for it (any JSON value); its name where not given.
         cost: Cost of one decision for it, in the unit of value.
     """

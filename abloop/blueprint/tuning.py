@@ -39,8 +39,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         objectives: What is made better, one or more; the goals of the strategy where empty.
         limits: What an arm must keep.
-        arms: Weights tried in a round, beside those that serve.
-        units: Of each arm, before a round is read.
+        arms: Weights tried in a round, in [1, 100], beside those that serve.
+        units: Of each arm, before a round is read, in [2, 1000000000].
         seed: Makes proposals repeatable.
     """
 

@@ -100,10 +100,20 @@ def _check_size(text: str, name: str) -> None:
 
 
 def _scalar(node: yaml.Node) -> str | float | int | bool | None:
-    """Return a scalar as YAML 1.2 and JSON read it: `no` and `on` are texts, `1e-3` is a number."""
-    text = str(node.value)
-    if getattr(node, "style", None):  # quoted, or a block
-        return text
+    """Return the value of a scalar; one that is quoted, or a block, is a text."""
+    return str(node.value) if getattr(node, "style", None) else read_scalar(str(node.value))
+
+
+def read_scalar(text: str) -> str | float | int | bool | None:
+    """Return the value of a plain scalar as YAML 1.2 and JSON read it: `no` and `on` are texts, `1e-3` is a number.
+
+    Args:
+        text: The scalar, without quotes.
+
+    Example:
+        >>> read_scalar("no"), read_scalar("1e-3"), read_scalar("true")
+        ('no', 0.001, True)
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _WHOLE.fullmatch(text):

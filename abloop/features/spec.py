@@ -41,7 +41,7 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of: The features it is made of.
         edges: Of `bucketise`: rising numbers.
         part: Of `date`: `hour`, `weekday` (Monday is 0), `day`, `month` or `year`.
-        size: Of `hash` and embeddings: number of columns, 1 to 512.
+        size: Of `hash` and embeddings: number of columns, in [1, 512].
         learn: Whether models read it; False for what only other features or the policy read.
     """
 

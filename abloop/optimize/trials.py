@@ -26,6 +26,22 @@ class Lift(msgspec.Struct, frozen=True):
     error: float
 
 
+class Point(msgspec.Struct, frozen=True):
+    """Weights that a model of all trials expects nothing to beat.
+
+    Attributes:
+        weights: Weight to value.
+        lifts: Metric to the change that is expected, with its standard error.
+        kept: Probability that they keep all limits.
+        trial: Number of the trial that has these weights; -1 where none has.
+    """
+
+    weights: dict[str, float]
+    lifts: dict[str, Lift]
+    kept: float = 1.0
+    trial: int = -1
+
+
 class Trial(msgspec.Struct, frozen=True):
     """Weights that were tried.
 

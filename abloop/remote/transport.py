@@ -127,7 +127,9 @@ class Transport:
             fresh = connection is None
             try:
                 connection = connection or self._connect(until)
-                return self._exchange(connection, method, target, body, {**self._headers, **(headers or {})}, kind, until)
+                return self._exchange(
+                    connection, method, target, body, {**self._headers, **(headers or {})}, kind, until
+                )
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if fresh or isinstance(error, TimeoutError) or monotonic() >= until:
@@ -201,7 +203,9 @@ class Transport:
             away.retry_after = _seconds(headers.get("retry-after", ""))
             raise away
         if not failure.error or status < 400:
-            moved = f" to {headers['location']!r:.200}; name that" if 300 <= status < 400 and "location" in headers else ""
+            moved = (
+                f" to {headers['location']!r:.200}; name that" if 300 <= status < 400 and "location" in headers else ""
+            )
             said = headers.get("content-type", "no type")
             raise StoreError(f"{self.url} answers as no abloop server does (status {status}, {said}){moved}")
         if status in (401, 403):

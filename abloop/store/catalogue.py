@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from abloop.assign.allocation import Allocation
-from abloop.blueprint import Blueprint, content_hash, from_mapping, to_json
-from abloop.blueprint.arms import successor
+from abloop.blueprint import Blueprint
 from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
 from abloop.store.serving import Serving
 from abloop.store.sql import Database
-from abloop.store.tables import allocations, artefacts, blueprints, servings, verdicts
+from abloop.store.tables import artefacts, blueprints, servings, verdicts
+from abloop.store.versions import Seen, add_version, checked, read_allocation
+
+RACES = 5  # how often a number may be taken by another process before this one gives up
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -48,7 +49,9 @@ class Catalogue:
         """Keep the database."""
         self._database = database
 
-    def add_blueprint(self, blueprint: Blueprint, *, at: float, who: str, why: str, serve: bool = True) -> int:
+    def add_blueprint(
+        self, blueprint: Blueprint, *, at: float, who: str, why: str, serve: bool = True, seen: Seen | None = None
+    ) -> int:
         """Keep a blueprint as the newest version of its strategy and serve it, randomised unless it is paused.
 
         A blueprint equal to any version changes nothing, so that a product may register at every start: neither
@@ -59,58 +62,30 @@ class Catalogue:
             at: Seconds since 1970.
             who: Who registers it.
             why: Why.
-            serve: Whether a new version is served from now on.
+            serve: Whether a new version is served from now on; the first one always is.
+            seen: The newest and the served version that it was written after, 0 where there was none; whatever is
+                there where None.
 
         Returns:
             Its version, from 1.
+
+        Raises:
+            ConflictError: Something else is newest or served by now than what was seen; nothing was changed.
         """
-        digest = content_hash(blueprint)
-        mine = blueprints.c.strategy == blueprint.strategy
-        with self._database.transaction() as connection:
-            known = connection.execute(
-                sa.select(sa.func.max(blueprints.c.version)).where(mine, blueprints.c.hash == digest)
-            ).scalar()
-            if known:
-                return int(known)
-            newest = connection.execute(sa.select(sa.func.max(blueprints.c.version)).where(mine)).scalar()
-            version = int(newest or 0) + 1
-            self._allocate(connection, blueprint, version)
-            row = {"strategy": blueprint.strategy, "version": version, "at": at, "who": who, "why": why}
-            connection.execute(blueprints.insert().values(**row, hash=digest, body=to_json(blueprint)))
-            phase = "paused" if self._paused(connection, blueprint.strategy) else first_phase(blueprint)
-            if serve:
-                connection.execute(servings.insert().values(**row, phase=phase, release=""))
-        return version
-
-    def _paused(self, connection: Connection, strategy: str) -> bool:
-        """Return whether a strategy is paused, which a new version does not undo."""
-        newest = sa.select(servings.c.phase).where(servings.c.strategy == strategy).order_by(servings.c.id.desc())
-        return connection.execute(newest.limit(1)).scalar() == "paused"
-
-    def _allocate(self, connection: Connection, blueprint: Blueprint, version: int) -> None:
-        """Keep which part of the hash space is whose arm, taken over from the version served until now."""
-        mine = servings.c.strategy == blueprint.strategy
-        newest = sa.select(servings.c.version).where(mine).order_by(servings.c.id.desc()).limit(1)
-        served = connection.execute(newest).scalar()
-        if served is None:
-            return
-        query = sa.select(blueprints).where(blueprints.c.strategy == blueprint.strategy, blueprints.c.version == served)
-        before = self._checked(connection.execute(query).one())
-        found = successor(before, self._allocation(connection, blueprint.strategy, served), blueprint)
-        if found is not None:
-            body = msgspec.json.encode(found).decode()
-            connection.execute(allocations.insert().values(strategy=blueprint.strategy, version=version, body=body))
+        said: Any = {"at": at, "who": who, "why": why, "serve": serve, "seen": seen, "url": self._database.url}
+        for left in reversed(range(RACES)):
+            try:
+                with self._database.transaction() as connection:
+                    return add_version(connection, blueprint, **said)
+            except StoreError as error:  # somebody took the same number at the same time: look again
+                if not left or not isinstance(error.__cause__, IntegrityError):
+                    raise
+        raise AssertionError
 
     def allocation(self, strategy: str, version: int) -> Allocation | None:
         """Return which part of the hash space is whose arm in a version; None where its weights alone say it."""
         with self._database.reading() as connection:
-            return self._allocation(connection, strategy, version)
-
-    def _allocation(self, connection: Connection, strategy: str, version: int) -> Allocation | None:
-        query = sa.select(allocations.c.body)
-        mine = (allocations.c.strategy == strategy, allocations.c.version == version)
-        body = connection.execute(query.where(*mine)).scalar()
-        return None if body is None else msgspec.json.decode(body, type=Allocation)
+            return read_allocation(connection, strategy, version)
 
     def blueprints(self, strategy: str) -> list[tuple[Registered, Blueprint]]:
         """Return every version of a strategy's blueprint with who, when and why, oldest first.
@@ -124,7 +99,7 @@ class Catalogue:
             rows = connection.execute(query).all()
         if not rows:
             self.serving(strategy)  # says that there is no such strategy, and which there are
-        return [(Registered(row.version, row.at, row.who, row.why), self._checked(row)) for row in rows]
+        return [(Registered(row.version, row.at, row.who, row.why), checked(row, self._database.url)) for row in rows]
 
     def blueprint(self, strategy: str, version: int | None = None) -> tuple[int, Blueprint]:
         """Return a version of a strategy's blueprint; the newest for None.
@@ -141,7 +116,7 @@ class Catalogue:
             known = list(self.servings())
             name = strategy if strategy not in known else f"{strategy} version {version}"
             raise UnknownNameError(f"{unknown('strategy', name, known)}. Register it first: loop.register(blueprint)")
-        return int(row.version), self._checked(row)
+        return int(row.version), checked(row, self._database.url)
 
     def servings(self) -> dict[str, Serving]:
         """Return what is served now, by strategy, in alphabetical order."""
@@ -222,16 +197,6 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
-
-    def _checked(self, row: Any) -> Blueprint:
-        """Return the blueprint of a row of the table, after its text was found to be what the hash says."""
-        name = f"{row.strategy} version {row.version}"
-        if hashlib.sha256(row.body.encode()).hexdigest() != row.hash:
-            raise StoreError(
-                f"database {self._database.url}: blueprint {name} does not match its hash: it was altered in place. "
-                "Restore it from a backup, or register it anew"
-            )
-        return from_mapping(msgspec.json.decode(row.body), f"{self._database.url}: {name}")
 
 
 def _serving(row: Any) -> Serving:

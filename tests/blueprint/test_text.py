@@ -227,3 +227,64 @@ def test_schema_describes_every_field() -> None:
     assert {"Arm", "Metric", "Feature", "Experiment", "Model", "Lifecycle"} <= set(schema["$defs"])
     assert all(field["description"] for section in sections for field in section["properties"].values())
     assert all(section["additionalProperties"] is False for section in sections)
+
+
+WHOLE = ("folds", "repeats", "arms", "units", "size", "most", "within", "least_units")
+
+
+def bounds() -> list[tuple[str, str, float, int, bool]]:
+    """Return section, field, an end of its range, the direction out of it, and whether the end itself is allowed."""
+    found = []
+    ends = {
+        "minimum": (-1, True),
+        "maximum": (1, True),
+        "exclusiveMinimum": (-1, False),
+        "exclusiveMaximum": (1, False),
+    }
+    for section, schema in json_schema()["$defs"].items():
+        for field, properties in schema["properties"].items():
+            kinds = properties.get("anyOf", [properties])
+            if any("pattern" in kind for kind in kinds):
+                continue  # a duration
+            for end, (out, inside) in ends.items():
+                found += [(section, field, kind[end], out, inside) for kind in kinds if end in kind]
+    return found
+
+
+def holding(section: str, field: str, value: float) -> dict[str, Any]:
+    """Return a blueprint with one field of one section at a value, and what that field asks for besides."""
+    raw: dict[str, Any] = {"strategy": "s", "arms": [{"name": "a"}, {"name": "b"}], "metrics": [{"name": "m"}]}
+    item = {field: value}
+    places = {
+        "Arm": {"arms": [{"name": "a", **item}, {"name": "b", field: 1 - value}]},
+        "Label": {"labels": [{"name": "m", "task": "quantile", **item}]},
+        "Layer": {"experiment": {"layer": {"name": "l", **item}}},
+        "Holdout": {"experiment": {"holdouts": [{"name": "h", **item}]}},
+        "Step": {"experiment": {"ramp": [{"at": "2030-01-01", **item}]}},
+        "Feature": {"features": [{"name": "x", "type": "embedding", **item}]},
+        "Measure": {"readout": {"measures": [{"name": "n", "of": "m", "role": "guardrail", **item}]}},
+        "Ranking": {"space": {"type": "ordering"}, "arms": [], "labels": [{"name": "m"}]},
+        "Reading": {"readout": item},
+        "Tuning": {"tuning": item},
+    }
+    if section == "Ranking":
+        raw["ranking"] = {"slots": [0], "diverse": "x", **item}
+        raw["features"] = [{"name": "x", "type": "categorical"}]
+    if section == "Model" and field == "discount":
+        item["learners"], raw["experiment"] = ["q"], {"redraw": "1h"}
+    return raw | places.get(section, {section.lower(): item})
+
+
+@pytest.mark.parametrize(("section", "field", "end", "out", "inside"), bounds())
+def test_schema_bounds_are_those_of_the_check(section: str, field: str, end: float, out: int, inside: bool) -> None:
+    """Where the schema says that a number's range ends, the check refuses what is beyond, and allows what is not."""
+    kind: type = int if field in WHOLE else float
+    step = out if kind is int else out * 0.01
+    if section != "Layer":  # whose ends are checked against each other first
+        with pytest.raises(BlueprintError, match=field):
+            from_mapping(holding(section, field, kind(end + step)))
+    if inside and section not in ("Layer", "Arm"):  # another arm could have no weight then
+        from_mapping(holding(section, field, kind(end)))
+    if not inside:
+        with pytest.raises(BlueprintError):
+            from_mapping(holding(section, field, kind(end)))

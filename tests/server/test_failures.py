@@ -67,7 +67,7 @@ def test_unforeseen_error_tells_nothing_of_itself(url: str, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr("server.views.moment", fail)
+    monkeypatch.setattr("server.dashboard.strategies.moment", fail)
     answer = client_of(create_app(url)).get("/")
     assert answer.status_code == 500
     assert "Something broke" in answer.text

@@ -6,7 +6,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint
 from abloop.readout import NET_VALUE, SRM_ALARM, MetricResult, Readout
-from server.forest import Forest, forest
+from server.dashboard.forest import Forest, forest
 from server.numbers import count, decimals, interval, number, p_value, percent
 
 

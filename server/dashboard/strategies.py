@@ -1,20 +1,18 @@
-"""The pages: read, hand to `present`, render."""
+"""The list of strategies and the page of each: read, hand to `present`, render."""
 
 from __future__ import annotations
 
 import shlex
 import time
 
-from flask import Blueprint as Routes
-from flask import current_app, render_template
+from flask import render_template
 
 from abloop.readout import readout
-from server import present, tables
 from server.access import allow
+from server.dashboard import present, tables
+from server.dashboard.routes import command, routes, source
 from server.numbers import moment
-from server.source import Source
 
-routes = Routes("pages", __name__)
 MOST = 50
 
 
@@ -22,8 +20,8 @@ MOST = 50
 @allow("read")
 def strategies() -> str:
     """List the strategies, or say how to make the first one."""
-    source, now = _source(), time.time()
-    workspace = source.workspace()
+    here, now = source(), time.time()
+    workspace = here.workspace()
     cards = []
     for name, serving in workspace.catalogue.servings().items():
         rows = sum(file.rows for file in workspace.manifest.files(name) if file.version == serving.version)
@@ -33,11 +31,11 @@ def strategies() -> str:
     return render_template(
         "strategies.html",
         cards=cards,
-        url=source.url,
-        demo=f"abloop demo --url {shlex.quote(source.url)}",
-        connect=source.connect,
-        cycle=_cycle(source, "banner"),
-        directory=source.directory,
+        url=here.url,
+        demo=f"abloop demo --url {shlex.quote(here.url)}",
+        connect=here.connect,
+        cycle=command("cycle", "banner"),
+        directory=here.directory,
         computed=moment(now, now),
     )
 
@@ -46,8 +44,8 @@ def strategies() -> str:
 @allow("read")
 def strategy(name: str) -> str:
     """Show one strategy: what is served, what the gate says, what the rows say."""
-    source, now = _source(), time.time()
-    workspace = source.workspace()
+    here, now = source(), time.time()
+    workspace = here.workspace()
     serving = workspace.catalogue.serving(name)
     _, blueprint = workspace.catalogue.blueprint(name, serving.version)
     judged = workspace.catalogue.verdicts(name)
@@ -57,24 +55,12 @@ def strategy(name: str) -> str:
         serving=serving,
         phase=present.phase(serving, blueprint, judged, now),
         gate=present.gate(judged[0] if judged else None, serving, blueprint, now),
-        cycle=_cycle(source, name),
+        cycle=command("cycle", name),
         banners=tables.banners(seen),
         traffic=tables.traffic(seen, blueprint),
         tables=tables.metrics(seen, blueprint),
         policy=tables.policy(seen),
         history=present.history(workspace.catalogue.history(name, MOST), judged, now, MOST),
-        url=source.url,
+        url=here.url,
         computed=moment(now, now),
     )
-
-
-def _cycle(source: Source, name: str) -> str:
-    """Return the command that turns the cold path once."""
-    parts = ["abloop", "cycle", name, "--url", source.url]
-    return shlex.join([*parts, "--directory", str(source.directory)] if source.directory else parts)
-
-
-def _source() -> Source:
-    """Return where this app reads from."""
-    source: Source = current_app.extensions["abloop"]
-    return source

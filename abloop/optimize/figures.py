@@ -1,0 +1,181 @@
+"""Figures of trade-offs, by plotly, from frozen records: one code for notebooks and the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from abloop.blueprint.tuning import Limit, Objective
+from abloop.errors import DataError, UnknownNameError, unknown
+from abloop.optimize.trials import Lift, Point, Trial, frontier, keeps
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+BEST, EXPECTED, BEATEN, BEYOND = "#0072b2", "#e69f00", "#7f7f7f", "#d55e00"  # after Okabe and Ito, for all eyes
+Z = 1.96
+HOVER = "%{customdata[0]}<br>%{customdata[1]}<extra>%{fullData.name}</extra>"
+
+
+def frontier_figure(
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit] = (),
+    points: Sequence[Point] = (),
+    axes: tuple[str, str] | None = None,
+) -> go.Figure:
+    """Return what each trial changed in two metrics, with intervals, limits, and the frontier that a model expects.
+
+    The weights that serve are the origin. Of one objective the trials stand in their order.
+
+    Args:
+        trials: All that there are; those that were read are drawn.
+        objectives: What is made better; the first stands upwards, the second across.
+        limits: What must be kept; those of a drawn metric are drawn as lines.
+        points: The frontier that a model expects, of `tuning.pareto`.
+        axes: Metrics across and upwards instead, where there are more than two.
+
+    Raises:
+        DataError: No trial was read, or there is no objective.
+        UnknownNameError: A metric of `axes` was not measured.
+
+    Example:
+        >>> tried = Trial(0, 0, {"w": 0.5}, "read", lifts={"a": Lift(0.2, 0.01), "b": Lift(-0.1, 0.01)}, units=900)
+        >>> goals = (Objective(metric="a"), Objective(metric="b", better="lower"))
+        >>> [trace.name for trace in frontier_figure([tried], goals).data]
+        ['beaten by none', 'as served']
+    """
+    import plotly.graph_objects as go
+
+    read = [trial for trial in trials if trial.status == "read"]
+    if not read or not objectives:
+        raise DataError("there is no trial that was read to draw; read a round first: abloop tune STRATEGY read")
+    across, upwards = axes or (objectives[1].metric if len(objectives) > 1 else "", objectives[0].metric)
+    known = sorted({metric for trial in read for metric in trial.lifts})
+    for metric in (across, upwards):
+        if metric and metric not in known:
+            raise UnknownNameError(unknown("metric", metric, known))
+    best = {trial.number for trial in frontier(tuple(read), tuple(objectives), tuple(limits))}
+    kinds = {"beyond a limit": BEYOND, "beaten by another": BEATEN, "beaten by none": BEST}
+    groups: dict[str, list[Trial]] = {kind: [] for kind in kinds}
+    for trial in read:
+        kept = keeps(trial.lifts, tuple(limits))
+        groups["beaten by none" if trial.number in best else "beaten by another" if kept else "beyond a limit"] += [
+            trial
+        ]
+    figure = go.Figure()
+    if points:
+        figure.add_trace(_expected(points, across, upwards))
+    for kind, mine in groups.items():
+        shown = [trial for trial in mine if upwards in trial.lifts and (not across or across in trial.lifts)]
+        if shown:
+            figure.add_trace(_measured(shown, across, upwards, kind, kinds[kind]))
+    served = {"symbol": "x", "size": 11, "color": "#000000"}
+    figure.add_trace(go.Scatter(x=[0 if across else -1], y=[0], mode="markers", name="as served", marker=served))
+    _limit_lines(figure, limits, across, upwards)
+    _lay_out(figure, objectives, across, upwards)
+    return figure
+
+
+def volume_figure(volumes: Sequence[float], *, names: Sequence[str] = ()) -> go.Figure:
+    """Return how far the trade-offs found so far reach, round by round.
+
+    Args:
+        volumes: Hypervolume after each round, of `tuning.volumes`.
+        names: What to call the rounds; their numbers where empty.
+
+    Raises:
+        DataError: There is no round.
+
+    Example:
+        >>> volume_figure([0.01, 0.02]).data[0].y
+        (0.01, 0.02)
+    """
+    import plotly.graph_objects as go
+
+    if not volumes:
+        raise DataError("there is no round to draw; begin one: abloop tune STRATEGY propose")
+    rounds = list(names) or [str(number) for number in range(len(volumes))]
+    figure = go.Figure(
+        go.Scatter(x=rounds, y=list(volumes), mode="lines+markers", name="hypervolume", line={"color": BEST})
+    )
+    figure.update_layout(
+        title="How far the trade-offs found so far reach",
+        template="plotly_white",
+        xaxis={"title": "round", "type": "category"},
+        yaxis={"title": "hypervolume over what serves", "rangemode": "tozero"},
+    )
+    return figure
+
+
+def _words(weights: dict[str, float], lifts: dict[str, Lift]) -> tuple[str, str]:
+    """Return weights, and what they change, as text."""
+    changes = ", ".join(f"{metric} {lift.mean:+.1%} ± {Z * lift.error:.1%}" for metric, lift in lifts.items())
+    return ", ".join(f"{name} {value:.3g}" for name, value in weights.items()), changes
+
+
+def _measured(trials: Sequence[Trial], across: str, upwards: str, name: str, colour: str) -> Any:
+    """Return trials of one kind with their intervals."""
+    import plotly.graph_objects as go
+
+    texts = [_words(trial.weights, trial.lifts) for trial in trials]
+    return go.Scatter(
+        x=[trial.lifts[across].mean if across else trial.number for trial in trials],
+        y=[trial.lifts[upwards].mean for trial in trials],
+        error_x={"array": [Z * trial.lifts[across].error for trial in trials], "thickness": 1} if across else None,
+        error_y={"array": [Z * trial.lifts[upwards].error for trial in trials], "thickness": 1},
+        mode="markers",
+        name=name,
+        marker={"color": colour, "size": 9},
+        customdata=[
+            (f"trial {trial.number}: {text[0]}", f"{text[1]} (n = {trial.units:,})")
+            for trial, text in zip(trials, texts, strict=True)
+        ],
+        hovertemplate=HOVER,
+    )
+
+
+def _expected(points: Sequence[Point], across: str, upwards: str) -> Any:
+    """Return the frontier that a model expects, as a line with intervals."""
+    import plotly.graph_objects as go
+
+    ordered = sorted(points, key=lambda point: point.lifts[across or upwards].mean)
+    place = [point.lifts[across].mean if across else float(point.trial) for point in ordered]
+    return go.Scatter(
+        x=place,
+        y=[point.lifts[upwards].mean for point in ordered],
+        error_x={"array": [Z * point.lifts[across].error for point in ordered], "thickness": 0.5} if across else None,
+        error_y={"array": [Z * point.lifts[upwards].error for point in ordered], "thickness": 0.5},
+        mode="lines+markers" if across else "markers",
+        name="expected frontier",
+        line={"color": EXPECTED},
+        marker={"color": EXPECTED, "size": 6, "symbol": "diamond"},
+        customdata=[_words(point.weights, point.lifts) for point in ordered],
+        hovertemplate=HOVER,
+    )
+
+
+def _limit_lines(figure: go.Figure, limits: Sequence[Limit], across: str, upwards: str) -> None:
+    """Draw the limits of the metrics that are drawn."""
+    for limit in limits:
+        for bound in (limit.most, limit.least):
+            look = {"line": {"color": BEYOND, "dash": "dash"}, "annotation_text": f"limit of {limit.metric}"}
+            if bound is not None and limit.metric == across:
+                figure.add_vline(x=bound, **look)
+            if bound is not None and limit.metric == upwards:
+                figure.add_hline(y=bound, **look)
+
+
+def _lay_out(figure: go.Figure, objectives: Sequence[Objective], across: str, upwards: str) -> None:
+    """Name the axes, each with the direction that is better."""
+    better = {each.metric: each.better for each in objectives}
+
+    def titled(metric: str) -> str:
+        return f"{metric}, change against what serves" + (f" ({better[metric]} is better)" if metric in better else "")
+
+    figure.update_layout(
+        title=f"{upwards} against {across}" if across else upwards,
+        template="plotly_white",
+        xaxis={"title": titled(across), "tickformat": "+.1%"} if across else {"title": "trial"},
+        yaxis={"title": titled(upwards), "tickformat": "+.1%"},
+    )
