@@ -138,10 +138,10 @@ class Strategy:
         return self._decide(decision_id, application_context, perf_counter_ns(), force, drawn or None, write=False)
 
     def make_ranking(
-        self, decision_id: str, contexts: Sequence[Mapping[str, Any]]
+        self, decision_id: str, contexts: Sequence[Mapping[str, Any]], *, write: bool = False
     ) -> tuple[list[int], Sequence[Decision]]:
-        """Return the order of a list and its records without writing them; see `get_ranking` and `make_decision`."""
-        return self._rank(decision_id, contexts, perf_counter_ns(), write=False)
+        """Return the order of a list and its records, or raise; see `get_ranking` and `make_decision`."""
+        return self._rank(decision_id, contexts, perf_counter_ns(), write)
 
     def _decide(
         self,

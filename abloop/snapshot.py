@@ -101,7 +101,7 @@ class Snapshot:
         self.is_choice = blueprint.is_choice
         self.feed = feed
         self.split = split
-        compared = [self, *(split.snapshots if split else ())]
+        compared = self.versions()
         self.feeds = tuple(snapshot.feed for snapshot in compared if snapshot.feed is not None)
         named = [snapshot.blueprint.metrics for snapshot in compared]
         self.metrics = frozenset(metric.name for metrics in named for metric in metrics)
@@ -148,6 +148,10 @@ class Snapshot:
         self.only_randomises = self.is_choice and not self.serves and not self.screened and not self.redraw
         plain = bool(self.version) and self.feed is None and self.split is None and not self.sticky
         self.quick = plain and self.only_randomises and not self.conceals
+
+    def versions(self) -> tuple[Snapshot, ...]:
+        """Return itself, and the versions that are compared in its place."""
+        return (self, *(self.split.snapshots if self.split else ()))
 
     def drawn_as(self, unit: str, now: float) -> str:
         """Return what is hashed for a unit's draws: the unit, and the period where its arm is drawn anew."""

@@ -172,6 +172,12 @@ class Catalogue:
             connection.execute(servings.insert().values(**row))
         return Serving(**row)
 
+    def artefact_bytes(self, name: str) -> bytes | None:
+        """Return the bytes of an artefact as they are kept, to be verified by their reader; None where it is not there."""
+        with self._database.reading() as connection:
+            body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+        return None if body is None else bytes(body)
+
     def artefact(self, name: str) -> Artefact:
         """Return a verified artefact.
 
@@ -179,8 +185,7 @@ class Catalogue:
             ArtefactError: Its bytes were altered.
             StoreError: It is not there.
         """
-        with self._database.reading() as connection:
-            body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+        body = self.artefact_bytes(name)
         if body is None:
             raise StoreError(f"database {self._database.url}: artefact {name[:12]} is missing. Train again")
         return unpack(name, body)
