@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from abloop import tuning
-from abloop.hte.report import EffectReport, report
 from abloop.optimize.trials import State, Trial
 from abloop.store.erasure import Erasure, erase
 from abloop.store.serving import Comparison
@@ -17,6 +16,9 @@ from server.api.blueprints import StrategyQuery, refresh, workspace
 from server.api.deciding import Name, Text
 from server.api.endpoint import endpoint
 from server.audit import audited
+
+if TYPE_CHECKING:
+    from abloop.hte.report import EffectReport
 
 
 class TuningRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,9 +65,11 @@ class ErasureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategy: Text = ""
 
 
-@endpoint("GET", "/effects", "read", query=StrategyQuery, answer=EffectReport, statuses=(404,))
+@endpoint("GET", "/effects", "read", query=StrategyQuery, answer="abloop.hte.report:EffectReport", statuses=(404,))
 def get_effects(query: StrategyQuery) -> EffectReport:
     """Tell for whom each arm works, from the rows there are; takes some seconds."""
+    from abloop.hte.report import report  # here, so that a server that is never asked loads no learners
+
     return report(workspace(), query.strategy)
 
 

@@ -1,4 +1,4 @@
-"""What clients that decide by themselves need: what is served, artefacts, fetched features, kept arms, a place for records."""
+"""What clients that decide by themselves need: what is served, models, features, kept arms, a place for records."""
 
 from __future__ import annotations
 

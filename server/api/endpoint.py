@@ -19,6 +19,7 @@ JSON, BYTES = "application/json", "application/octet-stream"
 RETRY_SECONDS = 5
 MOST_TEXT = 1_000
 Shape = TypeVar("Shape")
+Record = TypeVar("Record", bound=msgspec.Struct)
 View = TypeVar("View", bound=Callable[..., Any])
 table: list[Endpoint] = []
 
@@ -31,7 +32,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         path: From `/v1` on; parameters as Flask writes them.
         rule: Who may use it.
         summary: What it does, in a sentence.
-        answer: What it answers; bytes where None.
+        answer: What it answers; bytes where None; `module:name` where it is loaded when it is described.
         query: Parameters after `?`; None for none.
         body: What it takes; None for nothing, `bytes` for any bytes.
         statuses: Those besides 200 and the ones that every endpoint has.
@@ -169,7 +170,7 @@ def require_depth(value: Any, depth: int) -> None:
     raise DataError(f"the body is nested too deeply; allowed: {depth} levels")
 
 
-def read_query(kind: type[Shape]) -> Shape:
+def read_query(kind: type[Record]) -> Record:
     """Return the parameters after `?` as a record.
 
     Raises:
@@ -178,7 +179,7 @@ def read_query(kind: type[Shape]) -> Shape:
     given: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         values = request.args.getlist(field.name)
-        if getattr(field.type, "__origin__", None) is tuple:
+        if isinstance(msgspec.inspect.type_info(field.type), msgspec.inspect.VarTupleType):
             given[field.name] = values
         elif len(values) > 1:
             raise DataError(f"{field.name}: came {len(values)} times; allowed: once", place=field.name)

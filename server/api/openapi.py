@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -19,8 +21,8 @@ documents = Routes("openapi", __name__)
 REFERENCE = "#/components/schemas/{name}"
 DESCRIPTION = (
     "Decisions, observations and all that belongs to them, from any language. Every request shows a token: "
-    "`Authorization: Bearer abl_...`. What is wrong with a request is said as JSON, with the path of the value and what "
-    "to do. Requests may be repeated: nothing counts twice."
+    "`Authorization: Bearer abl_...`. What is wrong with a request is said as JSON, with the path of the value and "
+    "what to do. Requests may be repeated: nothing counts twice."
 )
 TITLES = {
     200: "Done.",
@@ -68,20 +70,19 @@ def openapi() -> Response:
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
-    answers = [entry.answer for entry in table if entry.answer is not None]
+    answers = [_answer(entry) for entry in table if entry.answer is not None]
     bodies = [entry.body for entry in table if entry.body not in (None, bytes)]
     queries = [entry.query for entry in table if entry.query is not None]
-    asked, answered, shapes = len(bodies) + len(queries), len(answers), [*bodies, *queries, *answers, Failure]
+    asked, shapes = len(bodies) + len(queries), [*bodies, *queries, *answers, Failure]
     schemas, components = msgspec.json.schema_components(shapes, ref_template=REFERENCE)
     taken = _reached(schemas[:asked], components)
     found = {name: schema if name in taken else _nullable(schema) for name, schema in components.items()}
     made = dict(zip(map(id, shapes), schemas, strict=True))
-    described = {name: _described(schema, shapes) for name, schema in found.items()}
+    described = {name: _described(schema) for name, schema in found.items()}
     paths: dict[str, Any] = {}
     for entry in table:
         path = "/v1" + re.sub(r"<(\w+)>", r"{\1}", entry.path)
         paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, made, described)
-    del answered
     token = {"type": "http", "scheme": "bearer", "description": "A token of an admin's page of tokens, `abl_...`."}
     return {
         "openapi": "3.1.0",
@@ -90,6 +91,14 @@ def document() -> dict[str, Any]:
         "components": {"schemas": described, "securitySchemes": {"token": token}},
         "security": [{"token": []}],
     }
+
+
+def _answer(entry: Endpoint) -> Any:
+    """Return what an endpoint answers, loaded now where only its name was given, because it is heavy."""
+    if not isinstance(entry.answer, str):
+        return entry.answer
+    module, _, name = entry.answer.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _operation(entry: Endpoint, made: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +131,7 @@ def _response(entry: Endpoint, status: int, made: dict[int, Any]) -> dict[str, A
     elif status != 304 and entry.answer is None:
         found["content"] = {BYTES: {"schema": {"type": "string", "format": "binary"}}}
     elif status != 304:
-        found["content"] = {JSON: {"schema": made[id(entry.answer)]}}
+        found["content"] = {JSON: {"schema": made[id(_answer(entry))]}}
     return found
 
 
@@ -142,7 +151,7 @@ def _parameters(entry: Endpoint, made: dict[int, Any], components: dict[str, Any
     return found
 
 
-def _reached(schemas: list[Any], components: dict[str, Any]) -> set[str]:
+def _reached(schemas: Sequence[Any], components: dict[str, Any]) -> set[str]:
     """Return the names of all components that schemas refer to, directly or not."""
     found: set[str] = set()
     waiting: list[Any] = list(schemas)
@@ -171,12 +180,11 @@ def _nullable(schema: Any) -> Any:
     return found
 
 
-def _described(schema: dict[str, Any], shapes: list[Any]) -> dict[str, Any]:
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a record's schema with the descriptions that its docstring gives to its fields."""
     text = inspect.cleandoc(schema.get("description", ""))
     fields = dict(re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)$", text, re.MULTILINE))
     for name, part in schema.get("properties", {}).items():
         if name in fields:
             part["description"] = " ".join(fields[name].split())
-    del shapes
     return {**schema, "description": text.splitlines()[0]} if text else schema
