@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError
+from abloop.listening import Listening
 from abloop.online import Strategy
 from abloop.pseudonyms import require_pseudonym
 from abloop.registration import inspect, register
@@ -31,10 +30,9 @@ from abloop.store.workspace import Clock, Workspace
 log = logging.getLogger("abloop")
 REFRESH_SECONDS = 5.0
 PATIENCE_SECONDS = 0.08
-_loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 
 
-class Loop(Workspace):
+class Loop(Workspace, Listening):
     """What `abloop.connect` gives: register blueprints, get strategies, close.
 
     Args:
@@ -55,9 +53,7 @@ class Loop(Workspace):
 
     Attributes:
         features: The online store of this process: `features.stats()` tells hit rate and age by group.
-        listeners: Called with the name of a strategy when something else is served, and with an empty text when
-            the database went away or came back; see `stale`.
-        stale: Whether the database did not answer the last time it was asked.
+        listeners, stale: See `Listening`.
     """
 
     def __init__(
@@ -84,8 +80,7 @@ class Loop(Workspace):
             spool_bytes=spool_bytes,
             pseudonym_key=pseudonym_key,
         )
-        self.listeners: list[Callable[[str], None]] = []
-        self.stale = not self._database.opened
+        self._listen(stale=not self._database.opened)
         self._sticky = sticky or DatabaseSticky(self._database)
         self._token: tuple[int, int] | None = None
         self.features = OnlineStore(clock, shared=Shared(redis) if redis else None)
@@ -94,7 +89,6 @@ class Loop(Workspace):
         self._strategies: dict[str, Strategy] = {}
         self._served: dict[str, tuple[Serving, Comparison | None]] = {}
         self._refresher = Repeater("abloop-refresh", self, Loop.refresh, refresh_seconds)
-        _loops.add(self)
 
     def register(self, blueprint: Blueprint | Mapping[str, Any], *, who: str = "", why: str = "") -> int:
         """Keep a blueprint as the newest version of its strategy and serve it.
@@ -232,29 +226,7 @@ class Loop(Workspace):
             self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self.sources)
         return self._feeds[key]
 
-    def _tell(self, name: str) -> None:
-        """Tell the listeners."""
-        for listener in list(self.listeners):
-            try:
-                listener(name)
-            except Exception:
-                log.exception("a listener of abloop failed")
-
-    def _away(self, away: bool) -> None:
-        """Keep whether the database answers, and tell the listeners when that changed."""
-        if self.stale != away:
-            self.stale = away
-            self._tell("")
-
     def abandon(self) -> None:
         """In a forked child: leave the parent's connections alone, and refresh in a thread of its own if it had one."""
         self._database.abandon()
         self._refresher.restart()
-
-
-def _after_fork() -> None:
-    for loop in list(_loops):
-        loop.abandon()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import threading
@@ -66,6 +67,7 @@ class Transport:
 
     Attributes:
         url: The server as it may be shown.
+        name: Host and port as a part of a file's name.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Transport:
         self._context = (context or ssl.create_default_context()) if self._secure else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._local = threading.local()
+        self.name = re.sub(r"[^A-Za-z0-9.-]", "-", parts.netloc)[:100]
         self.url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
 
     def request(
@@ -154,7 +157,7 @@ class Transport:
             plain.close()
             raise
         made = http.client.HTTPConnection(self._host, self._port)
-        made.sock = _Timed(wrapped)  # type: ignore[assignment]  # all of a socket that http.client uses
+        made.sock = _Timed(wrapped)  # all of a socket that http.client uses
         self._local.connection = made
         return made
 
@@ -253,6 +256,9 @@ class _Timed:
 
     def close(self) -> None:
         self._plain.close()
+
+    def __del__(self) -> None:
+        self._plain.close()  # the thread ended
 
 
 class _Stream(io.RawIOBase):

@@ -173,7 +173,7 @@ class Catalogue:
         return Serving(**row)
 
     def artefact_bytes(self, name: str) -> bytes | None:
-        """Return the bytes of an artefact as they are kept, to be verified by their reader; None where it is not there."""
+        """Return the bytes of an artefact, to be verified by their reader; None where it is not there."""
         with self._database.reading() as connection:
             body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
         return None if body is None else bytes(body)

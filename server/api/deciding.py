@@ -211,8 +211,23 @@ def post_rankings(body: RankingRequest) -> RankingAnswer:
 )
 def post_observations(body: ObservationRequest | list[ObservationRequest]) -> Accepted:
     """Log what happened: of one decision or unit, or up to 1,000 at a time; all of it or nothing."""
-    opened, asked = loop(), [body] if isinstance(body, ObservationRequest) else body
-    shared = request.headers.get("Idempotency-Key", "")[:200]
+    return observe_all(loop(), body, request.headers.get("Idempotency-Key", ""))
+
+
+def observe_all(opened: Loop, body: ObservationRequest | list[ObservationRequest], shared: str) -> Accepted:
+    """Log what happened, all of it or nothing.
+
+    Args:
+        opened: The installation.
+        body: What happened.
+        shared: Idempotency key of the whole request; empty for none.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: Something of it could not be kept; nothing was.
+        AwayError: The disk takes no more.
+    """
+    asked, shared = [body] if isinstance(body, ObservationRequest) else body, shared[:200]
     handles = {name: handle(opened, name) for name in {each.strategy for each in asked}}
     for index, each in enumerate(asked):
         _check(handles[each.strategy], each, "" if isinstance(body, ObservationRequest) else f"[{index}].")
