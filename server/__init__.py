@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,19 +11,20 @@ from pathlib import Path
 from flask import Blueprint as Routes
 from flask import Flask
 
-from abloop.errors import DataError
-from abloop.store.people import People
 from server import audit, failures, login, operation, people
-from server.access import guard, protect
-from server.config import Config, read_config
-from server.limits import limit
+from server.access import admit, guard
+from server.config import Config, current_config
+from server.headers import protect
+from server.limits import limit, refuse_depth
+from server.logs import begin_logs
+from server.measures import measure
 from server.routing import Name
+from server.serving import serve
 from server.sessions import configure
 from server.source import Source
 
-__all__ = ["create_app", "run"]
+__all__ = ["Config", "create_app", "current_config", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, config: Config | None = None) -> Flask:
@@ -44,7 +42,7 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
         DataError: A setting is none that is allowed.
         TypeError: A route says not who may use it.
     """
-    settings = read_config(os.environ) if config is None else config
+    settings = current_config() if config is None else config
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = Name
@@ -54,10 +52,45 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     for routes in _routes():
         app.register_blueprint(routes)
     failures.handle(app)
+    begin_logs(app, settings)
+    measure(app)
     guard(app)
     limit(app, settings)
+    app.before_request(admit)
+    app.before_request(refuse_depth)
     app.after_request(protect)
     return app
+
+
+def run(
+    url: str = DEFAULT_URL,
+    directory: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    *,
+    workers: int = 1,
+    config: Config | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first. The address is printed once it answers.
+
+    The first start of an installation prints the one-time password of the account `admin`.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or Postgres.
+        directory: Where spool and training tables are; beside an SQLite file by default.
+        host: Address to listen on.
+        port: Port; 0 takes a free one.
+        workers: Processes; more than one needs gunicorn.
+        config: Settings; those of the environment where None.
+
+    Raises:
+        StoreError: The database or the directory cannot be used.
+        DataError: The address cannot be listened on, or a setting is none that is allowed.
+        MissingExtraError: gunicorn is not installed.
+    """
+    settings = current_config() if config is None else config
+    make = partial(create_app, url, directory, settings)
+    serve(make, Source(url, directory), settings, host, port, workers)
 
 
 def _routes() -> Iterator[Routes]:
@@ -66,43 +99,3 @@ def _routes() -> Iterator[Routes]:
     for name, rest in (("server.dashboard", "server.views"), ("server.api", "")):
         if module := name if find_spec(name) else rest:
             yield import_module(module).routes
-
-
-def run(url: str = DEFAULT_URL, directory: str | Path | None = None, host: str = "127.0.0.1", port: int = 8765) -> None:
-    """Serve the dashboard until interrupted; its address is printed once it answers.
-
-    Args:
-        url: SQLAlchemy URL of SQLite or Postgres.
-        directory: Where spool and training tables are; beside an SQLite file by default.
-        host: Address to listen on.
-        port: Port; 0 takes a free one.
-
-    Raises:
-        StoreError: The database or the directory cannot be used.
-        DataError: The address cannot be listened on.
-    """
-    import waitress
-
-    app = create_app(url, directory)
-    source: Source = app.extensions["abloop"]
-    password = People(source.workspace().database).begin(at=time.time())
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        source.close()
-        raise DataError(
-            f"address {host}:{port} cannot be listened on: {error}. Name another, e.g. abloop serve --port 8766"
-        ) from error
-    listener = waitress.create_server(app, sockets=[listening], ident=None, threads=8)
-    shown = f"[{host}]" if ":" in host else host
-    sys.stdout.write(f"abloop dashboard: http://{shown}:{listening.getsockname()[1]}\n")
-    if password:
-        sys.stdout.write(f"First start: log in as admin with the one-time password {password}\n")
-    if host not in LOOPBACK and not app.extensions["abloop_config"].https:
-        sys.stdout.write("It speaks http: put a proxy with https before it, and set ABLOOP_HTTPS=1 ABLOOP_PROXIES=1.\n")
-    sys.stdout.flush()
-    try:
-        listener.run()
-    finally:
-        listener.close()
-        source.close()

@@ -9,54 +9,27 @@ Every route has one rule, written above its view:
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
-import msgspec
-from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, current_app, g, redirect, request, session, url_for
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as Answer
 
-from abloop.store.people import Grant, Person, Sessions
-from abloop.store.secret import fingerprint, verify_secret
-from abloop.store.tokens import Token, Tokens, split
+from abloop.store.people import Sessions
 from server.config import Config
+from server.principal import NOBODY, Principal, Rule
+from server.proof import Proofs
 from server.source import Source
 
-Rule = Literal["anyone", "person", "read", "edit", "ingest", "admin"]
-Kind = Literal["user", "token", "nobody"]
 View = TypeVar("View", bound=Callable[..., Any])
+FREE = ("static", "operation.healthz", "operation.readyz")  # nobody is asked here, and nothing is counted
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+WRONG = "The token is wrong, expired or revoked. Send 'Authorization: Bearer abl_...'; an admin makes tokens."
 _RULE = "abloop_rule"
-_MOST_KNOWN = 10_000
-
-
-class Principal(msgspec.Struct, frozen=True):
-    """Who asks.
-
-    Attributes:
-        name: Name of the person, or of the token with its id.
-        kind: `user`, `token` or `nobody`.
-        grants: What they may do.
-        key: Id of the token; secret id of the session, which is never shown.
-        person: The account, of a user.
-    """
-
-    name: str
-    kind: Kind
-    grants: frozenset[Grant] = frozenset()
-    key: str = ""
-    person: Person | None = None
-
-    def may(self, rule: Rule) -> bool:
-        """Return whether a rule lets them in; `person` is anybody who is logged in."""
-        return rule == "anyone" or (self.kind == "user" if rule == "person" else rule in self.grants)
-
-
-NOBODY = Principal("nobody", "nobody")
 
 
 class Visitor:
@@ -95,7 +68,7 @@ def allow(rule: Rule) -> Callable[[View], View]:
 
 
 def rule_of(app: Flask, endpoint: str | None) -> Rule:
-    """Return the rule of an endpoint; a page that is not there is as well kept as one that is."""
+    """Return the rule of an endpoint; without one, anybody who is somebody may learn that there is no such page."""
     rule: Rule = getattr(app.view_functions[endpoint], _RULE) if endpoint is not None else "person"
     return rule
 
@@ -104,6 +77,11 @@ def principal() -> Principal:
     """Return who asks; in a request only."""
     found: Principal = g.get("principal", NOBODY)
     return found
+
+
+def home() -> str:
+    """Return the address of the first page; in a request only."""
+    return f"{request.script_root}/"
 
 
 def guard(app: Flask) -> None:
@@ -119,46 +97,65 @@ def guard(app: Flask) -> None:
     missing = sorted(name for name, view in app.view_functions.items() if not hasattr(view, _RULE))
     if missing:
         raise TypeError(f"routes without a rule: {', '.join(missing)}. Write @allow(...) above their views")
+    source: Source = app.extensions["abloop"]
     logins = LoginManager(app)
-    logins.session_protection = None  # the session is kept here, and ends here
+    logins.session_protection = None  # sessions are kept here, and end here
     logins.user_loader(_visitor)
-    app.extensions["abloop_tokens"] = _Known()
+    app.extensions["abloop_proofs"] = Proofs(lambda: source.workspace().database)
     app.extensions["abloop_csrf"] = CSRFProtect(app)
-    app.before_request(_let_in)
-    app.context_processor(lambda: {"principal": principal()})
+    app.before_request(_recognise)
+    app.context_processor(lambda: {"principal": principal(), "home": home()})
 
 
-def _let_in() -> Answer | None:
-    """Find out who asks, and let them in or say why not."""
-    rule = rule_of(current_app, request.endpoint)
-    header = request.headers.get("Authorization")
-    if header is not None:
-        g.principal = _from_token(header)
-    elif rule != "anyone" or request.endpoint != "static":
-        g.principal = current_user.principal if current_user.is_authenticated else NOBODY
-    asking = principal()
+def admit() -> Answer | None:
+    """Let the request in, or say why not; after it is known who asks, and counted."""
+    asking, rule = principal(), rule_of(current_app, request.endpoint)
+    if refusal := g.get("refusal"):
+        raise refusal
     if request.endpoint is None and asking.kind == "token":
         return None
     if not asking.may(rule):
         return _refuse(asking, rule)
     if request.method in CHANGING and asking.kind != "token":
+        if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            raise Forbidden("This form was sent from another site. Open the page here and send it again.")
         current_app.extensions["abloop_csrf"].protect()
     return None
 
 
+def _recognise() -> None:
+    """Find out who asks. A wrong token is refused by `admit`, once the request is counted."""
+    if request.endpoint in FREE:
+        return
+    header = request.headers.get("Authorization")
+    if header is not None:
+        proofs: Proofs = current_app.extensions["abloop_proofs"]
+        found = proofs.principal(header, request.remote_addr or "unknown")
+        if isinstance(found, Principal):
+            g.principal = found
+        elif found:
+            g.refusal = TooManyRequests("Too many wrong tokens came from this address.", retry_after=int(found) + 1)
+        else:
+            g.refusal = Unauthorized(WRONG)
+    elif current_user.is_authenticated:
+        g.principal = current_user.principal
+
+
 def _refuse(asking: Principal, rule: Rule) -> Answer:
     """Say what is missing: a log-in, a new password or a grant."""
+    page = request.method in ("GET", "HEAD") and not wants_json()
     if asking.kind == "nobody":
-        if request.method == "GET" and not wants_json():
-            target = request.full_path.rstrip("?") if request.path != "/" else None
+        if page:
+            target = request.script_root + request.full_path.rstrip("?") if request.path != "/" else None
             return redirect(url_for("login.login", next=target))
-        abort(401)
+        raise Unauthorized
     if asking.person is not None and asking.person.once is not None:
-        if request.method == "GET" and not wants_json():
+        if page:
             return redirect(url_for("login.password"))
-        abort(403, "The one-time password has to be changed first: open /password in a browser.")
+        raise Forbidden("The one-time password has to be changed first: open /password in a browser.")
     have = ", ".join(sorted(asking.grants)) or "none"
-    abort(403, f"This needs the grant {rule!r}; {asking.name} has: {have}. Ask an admin for it.")
+    needed = "a person who is logged in" if rule == "person" else f"the grant {rule!r}"
+    raise Forbidden(f"This needs {needed}; {asking.name} has: {have}. Ask an admin for it.")
 
 
 def wants_json() -> bool:
@@ -168,9 +165,10 @@ def wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def forget_token(key: str) -> None:
-    """Let go of what is remembered of a token."""
-    current_app.extensions["abloop_tokens"].forget(key)
+def forget_tokens() -> None:
+    """Ask the database again for every token, e.g. since one was revoked."""
+    proofs: Proofs = current_app.extensions["abloop_proofs"]
+    proofs.forget()
 
 
 def _visitor(secret: str) -> Visitor | None:
@@ -183,68 +181,3 @@ def _visitor(secret: str) -> Visitor | None:
         session.clear()
         return None
     return Visitor(Principal(person.name, "user", person.grants, secret, person))
-
-
-def _from_token(header: str) -> Principal:
-    """Return whose token an `Authorization` header holds."""
-    scheme, _, text = header.partition(" ")
-    key, secret = split(text.strip())
-    source: Source = current_app.extensions["abloop"]
-    now = time.time()
-    if scheme.lower() == "bearer" and key:
-        tokens = Tokens(source.workspace().database)
-        token = tokens.find(key)
-        if token is not None and token.valid(now) and current_app.extensions["abloop_tokens"].proves(token, secret):
-            tokens.note_use(token, now)
-            return Principal(f"{token.name} ({key})", "token", frozenset(token.grants), key)
-    abort(401, "The token is wrong, expired or revoked. Send 'Authorization: Bearer abl_...'; an admin makes tokens.")
-
-
-class _Known:
-    """Secrets that were proven once, as fast hashes: argon2 is asked once for each token and process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._proven: dict[str, tuple[str, str]] = {}
-
-    def proves(self, token: Token, secret: str) -> bool:
-        """Return whether a secret is the token's."""
-        proven = (token.hash, fingerprint(secret))
-        if self._proven.get(token.id) == proven:
-            return True
-        if not verify_secret(token.hash, secret):
-            return False
-        with self._lock:
-            if len(self._proven) >= _MOST_KNOWN:
-                self._proven.clear()
-            self._proven[token.id] = proven
-        return True
-
-    def forget(self, key: str) -> None:
-        """Let go of a token."""
-        with self._lock:
-            self._proven.pop(key, None)
-
-
-def protect(response: Response) -> Response:
-    """Add the headers that keep a page inert, and keep pages out of caches."""
-    config: Config = current_app.extensions["abloop_config"]
-    response.headers.update(HEADERS)
-    if config.https:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; script-src 'self'; "
-        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -11,6 +13,7 @@ from abloop.errors import DataError
 from abloop.store.people import ABSOLUTE_SECONDS, IDLE_SECONDS
 
 LEAST_SECRET = 32
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus-client adds up the numbers of several processes
 _PREFIX = "ABLOOP_"
 _YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 Log = Literal["text", "json"]
@@ -22,7 +25,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         secret: Signs cookies, from 32 characters; drawn once and kept in the database where empty.
         https: Whether browsers reach it by https only: cookies are then marked `Secure` and HSTS is sent.
-        proxies: How many reverse proxies stand before it; that many values of X-Forwarded-* are believed.
+        proxies: How many reverse proxies stand before it: that many values of X-Forwarded-For and -Proto are believed.
+        prefix: Path under which a proxy shows it, e.g. `/abloop`; empty for the root.
         body_bytes: Most that a request may send.
         depth: Most levels of a JSON body.
         rate: Requests allowed for each token and each address, as Flask-Limiter reads it; empty for no limit.
@@ -36,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = ""
     https: bool = False
     proxies: int = 0
+    prefix: str = ""
     body_bytes: int = 1 << 20
     depth: int = 32
     rate: str = "6000 per minute"
@@ -58,6 +63,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 0 <= self.proxies <= 10:
             raise DataError(f"{_PREFIX}PROXIES is {self.proxies}; allowed: 0 to 10")
+        if self.prefix and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", self.prefix):
+            raise DataError(f"{_PREFIX}PREFIX is {self.prefix!r}; allowed: a path without a slash at its end: /abloop")
         if self.body_bytes < 1_024 or self.depth < 2:
             raise DataError(f"{_PREFIX}BODY_BYTES needs 1024 or more, {_PREFIX}DEPTH 2 or more")
         if self.idle <= 0 or self.absolute <= 0:
@@ -93,3 +100,17 @@ def _value(name: str, text: str, kind: type) -> object:
         return _YES[text.strip().lower()] if kind is bool else kind(text)
     except (KeyError, ValueError) as error:
         raise DataError(f"{name} is {text!r}; allowed: {'1 or 0' if kind is bool else 'a number'}") from error
+
+
+def current_config() -> Config:
+    """Return the settings that this process's environment gives.
+
+    Raises:
+        DataError: A value is none that is allowed.
+    """
+    return read_config(os.environ)
+
+
+def shares_metrics() -> bool:
+    """Return whether several processes of one server add up their numbers."""
+    return METRICS_DIRECTORY in os.environ

@@ -46,14 +46,14 @@ def _refused(error: AbloopError) -> Response:
     """Answer with the error's own text: it is written for people. What the store says is for those who may read."""
     code, title = next((code, title) for kind, code, title in REACTIONS if isinstance(error, kind))
     if code == 503:
-        current_app.logger.warning("%s: %s", request.path, error)
+        current_app.logger.warning("%r: %s", request.path, error)
     hidden = code == 503 and "read" not in principal().grants
     return answer(code, title, AWAY if hidden else str(error), place=error.place)
 
 
 def _not_installed(error: ModuleNotFoundError) -> Response:
     """Answer with the package to install."""
-    current_app.logger.error("%s: %s", request.path, error)
+    current_app.logger.error("%r: %s", request.path, error)
     text = f"Package {error.name!r} is not installed here. Install it: pip install 'abloop[all]'"
     return answer(503, "A package is missing", text)
 
@@ -79,7 +79,7 @@ def _http(error: HTTPException) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     """Answer without a word of the error: it may hold a secret. The log has it."""
-    current_app.logger.error("%s", request.path, exc_info=error)
+    current_app.logger.error("%r", request.path, exc_info=error)
     return answer(500, "Something broke", UNFORESEEN)
 
 

@@ -6,18 +6,19 @@ import time
 from urllib.parse import urlsplit
 
 from flask import Blueprint as Routes
-from flask import current_app, flash, g, make_response, redirect, render_template, request, session
+from flask import current_app, flash, g, make_response, redirect, render_template, request, session, url_for
 from flask_login import login_user, logout_user
 from werkzeug.wrappers import Response
 
 from abloop.errors import DataError
-from abloop.store.attempts import Attempts
+from abloop.store.attempts import Attempts, account
 from abloop.store.people import People, Person, Sessions
 from abloop.store.secret import verify_secret
 from abloop.store.sql import Database
-from server.access import Principal, Visitor, allow, principal
+from server.access import Visitor, allow, home, principal
 from server.audit import audited
 from server.config import Config
+from server.principal import Principal
 from server.source import Source
 
 routes = Routes("login", __name__)
@@ -29,7 +30,7 @@ EXPIRED = "This one-time password has expired. Ask an admin for a new one, or ru
 @allow("anyone")
 def login() -> str | Response:
     """Ask for name and password."""
-    target = local(request.args.get("next", ""))
+    target = local(request.args.get("next", ""), home())
     if principal().kind == "user":
         return redirect(target)
     return render_template("login.html", target=target, nobody=not People(_database()).all())
@@ -40,9 +41,10 @@ def login() -> str | Response:
 def enter() -> Response:
     """Check name and password and begin a session with an id of its own."""
     name, password, now = request.form.get("name", ""), request.form.get("password", ""), time.time()
-    target = local(request.form.get("next", ""))
+    target = local(request.form.get("next", ""), home())
     database, address = _database(), request.remote_addr or "unknown"
-    if wait := Attempts(database).begin(name, address, now):
+    attempts, keys = Attempts(database), [account(name), f"address {address}"]
+    if wait := attempts.begin(keys, now):
         minutes = max(1, round(wait / 60))
         answer = _again(target, f"Too many log-ins failed. Try again in {minutes} min.", 429)
         answer.headers["Retry-After"] = str(int(wait) + 1)
@@ -55,11 +57,12 @@ def enter() -> Response:
         return _again(target, WRONG, 401)
     if person.once is not None and now >= person.once:
         return _again(target, EXPIRED, 401)
-    Attempts(database).succeed(name, address, now)
+    attempts.succeed(keys, now)
+    attempts.forget(account(name))
     people.note_login(person.name, now)
     _begin(person, now)
     audited("log in", person.name, "", {"address": address})
-    return redirect("/password" if person.once is not None else target)
+    return redirect(url_for("login.password") if person.once is not None else target)
 
 
 @routes.post("/logout")
@@ -71,7 +74,7 @@ def leave() -> Response:
     audited("log out", asking.name, "")
     logout_user()
     session.clear()
-    return redirect("/login")
+    return redirect(url_for("login.login"))
 
 
 @routes.get("/password")
@@ -86,13 +89,13 @@ def password() -> str:
 def choose() -> Response:
     """Keep a new password; every other session of the person ends."""
     asking, database, now = principal(), _database(), time.time()
-    address = request.remote_addr or "unknown"
-    assert asking.person is not None
-    if Attempts(database).begin(asking.name, address, now):
+    attempts, keys = Attempts(database), [account(asking.name)]
+    if attempts.begin(keys, now):
         return make_response(render_template("password.html", said="Too many wrong passwords. Try again later."), 429)
-    if not verify_secret(asking.person.hash, request.form.get("old", "")[:1_000]):
-        return make_response(render_template("password.html", said="The present password is wrong."), 401)
-    Attempts(database).succeed(asking.name, address, now)
+    old = asking.person.hash if asking.person is not None else ""
+    if not verify_secret(old, request.form.get("old", "")[:1_000]):
+        return make_response(render_template("password.html", said="The present password is wrong."), 400)
+    attempts.succeed(keys, now)
     new = request.form.get("new", "")
     try:
         if new != request.form.get("again", ""):
@@ -103,11 +106,11 @@ def choose() -> Response:
     audited("change password", asking.name, "")
     _begin(People(database).get(asking.name), now)
     flash("Your password is changed. Other browsers were logged out.")
-    return redirect("/")
+    return redirect(home())
 
 
-def local(target: str) -> str:
-    """Return an address on this server as it may be followed after log-in; the first page for any other.
+def local(target: str, other: str = "/") -> str:
+    """Return an address on this server as it may be followed after log-in; another one where it is none.
 
     Example:
         >>> local("/strategies/checkout?page=2"), local("//evil.example"), local("https://evil.example")
@@ -116,9 +119,9 @@ def local(target: str) -> str:
     try:
         parts = urlsplit(target)
     except ValueError:
-        return "/"
+        return other
     plain = target.startswith("/") and not target.startswith("//") and target.isprintable() and "\\" not in target
-    return target if plain and not parts.scheme and not parts.netloc else "/"
+    return target if plain and not parts.scheme and not parts.netloc else other
 
 
 def _again(target: str, said: str, code: int) -> Response:

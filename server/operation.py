@@ -8,6 +8,7 @@ from flask import Response, current_app, jsonify
 from abloop.errors import AbloopError
 from abloop.store.migrations import SCHEMA_VERSION, read_version
 from server.access import allow
+from server.measures import Measures
 from server.source import Source
 
 routes = Routes("operation", __name__)
@@ -38,8 +39,10 @@ def readyz() -> tuple[Response, int]:
 @routes.get("/metrics")
 @allow("read")
 def metrics() -> Response:
-    """Say where all records are, for Prometheus."""
+    """Say where all records are, and what this server answered how fast, for Prometheus."""
     from abloop.adapters.prometheus import exposition
 
     source: Source = current_app.extensions["abloop"]
-    return Response(exposition(source.workspace()), mimetype="text/plain; version=0.0.4")
+    measures: Measures = current_app.extensions["abloop_measures"]
+    stored = exposition(source.workspace())
+    return Response([stored, measures.text()], mimetype="text/plain; version=0.0.4")

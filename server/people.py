@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 
 from flask import Blueprint as Routes
-from flask import current_app, make_response, redirect, render_template, request
+from flask import current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from abloop.errors import AbloopError, DataError, UnknownNameError
-from abloop.store.attempts import Attempts
+from abloop.store.attempts import Attempts, account
 from abloop.store.people import GRANTS, People, Sessions
 from abloop.store.sql import Database
 from abloop.store.tokens import Tokens
-from server.access import allow, forget_token, principal
+from server.access import allow, forget_tokens, principal
 from server.audit import audited
 from server.numbers import moment
 from server.source import Source
@@ -60,7 +60,7 @@ def change_person(name: str) -> Response:
             accounts.disable(name, action == "disable")
         elif action == "reset":
             shown = (name, accounts.reset(name, at=time.time()))
-            Attempts(database).forget(name)
+            Attempts(database).forget(account(name))
         elif action == "log out":
             accounts.get(name)
             Sessions(database).close_all(name)
@@ -72,7 +72,7 @@ def change_person(name: str) -> Response:
     audited(
         words.get(action, f"{action} user"), name, _why(), {"role": request.form["role"]} if action == "role" else {}
     )
-    return make_response(_people(shown=shown)) if shown else redirect("/people")
+    return make_response(_people(shown=shown)) if shown else redirect(url_for("people.people"))
 
 
 @routes.get("/tokens")
@@ -105,9 +105,9 @@ def revoke_token(key: str) -> Response:
         token = Tokens(_database()).revoke(key, time.time())
     except UnknownNameError as error:
         return make_response(_tokens(said=str(error)), 404)
-    forget_token(key)
+    forget_tokens()
     audited("revoke token", f"{token.name} ({key})", _why())
-    return redirect("/tokens")
+    return redirect(url_for("people.tokens"))
 
 
 def _people(said: str = "", shown: tuple[str, str] | None = None) -> str:

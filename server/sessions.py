@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -10,6 +13,9 @@ from abloop.errors import StoreError
 from abloop.store.secret import installation_secret
 from server.config import Config
 from server.source import Source
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class LateSecret(SecureCookieSessionInterface):
@@ -36,7 +42,7 @@ def configure(app: Flask, config: Config) -> None:
     app.session_interface = LateSecret()
     app.config.update(
         SECRET_KEY=config.secret or None,
-        SESSION_COOKIE_NAME="__Host-abloop" if config.https else "abloop",
+        SESSION_COOKIE_NAME="__Host-abloop" if config.https and not config.prefix else "abloop",
         SESSION_COOKIE_SECURE=config.https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -48,4 +54,27 @@ def configure(app: Flask, config: Config) -> None:
     )
     if config.proxies:
         hops = config.proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    if config.prefix:
+        app.wsgi_app = Prefix(app.wsgi_app, config.prefix)  # type: ignore[method-assign,assignment]
+
+
+class Prefix:
+    """An app below a path; the proxy before it may strip the path or not.
+
+    Args:
+        app: It.
+        prefix: The path.
+    """
+
+    def __init__(self, app: WSGIApplication, prefix: str) -> None:
+        """Keep them."""
+        self._app, self._prefix = app, prefix
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        environ["SCRIPT_NAME"] = self._prefix
+        path = environ.get("PATH_INFO", "")
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            environ["PATH_INFO"] = path[len(self._prefix) :] or "/"
+        return self._app(environ, start)

@@ -15,10 +15,11 @@ from abloop.cli.importing import add_importing
 from abloop.cli.keeping import add_keeping
 from abloop.cli.predicting import add_predicting
 from abloop.cli.reading import add_reading
+from abloop.cli.serving import add_serving
 from abloop.cli.storing import add_storing
-from abloop.cli.terminal import Command, Progress, add_url, show
+from abloop.cli.terminal import Command, Progress, show
 from abloop.cli.tuning import add_tuning
-from abloop.errors import AbloopError, MissingExtraError
+from abloop.errors import AbloopError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,10 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add_storing(add)
     add_keeping(add)
     add_tuning(add)
-    served = add("serve", _serve, "Serve the dashboard.")
-    served.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    served.add_argument("--port", type=int, default=8765, help="port (default: 8765)")
-    add_url(served)
+    add_serving(add)
     return parser
 
 
@@ -86,13 +84,4 @@ def _demo(options: argparse.Namespace) -> int:
     with Progress() as progress:
         replay = run(trial, history=options.history, url=options.url, progress=progress)
     show(options, replay.to_dict(), lambda: replay_text(replay))
-    return 0
-
-
-def _serve(options: argparse.Namespace) -> int:
-    try:
-        import server
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the dashboard needs its packages: pip install 'abloop[server]'") from error
-    server.run(options.url, options.directory, options.host, options.port)
     return 0

@@ -120,27 +120,22 @@ class Audit:
             before: Only those with a lower number.
             most: How many at most.
         """
-        query = sa.select(audit).order_by(audit.c.id.desc()).limit(most)
-        query = query.where(audit.c.who == clean(who)) if who else query
-        query = query.where(audit.c.what.icontains(clean(what), autoescape=True)) if what else query
-        query = query.where(audit.c.target.icontains(clean(target), autoescape=True)) if target else query
+        query = _chosen(who, what, target).order_by(audit.c.id.desc()).limit(most)
         query = query.where(audit.c.id < before) if before is not None else query
         with self._database.reading() as connection:
-            return [Entry(**row._mapping) for row in connection.execute(query)]
+            return [Entry(*row) for row in connection.execute(query)]
 
-    def walk(self) -> Iterator[Entry]:
-        """Yield every entry, oldest first."""
-        number = None
+    def walk(self, *, who: str = "", what: str = "", target: str = "") -> Iterator[Entry]:
+        """Yield every entry, or those that are wanted, oldest first; each thousand is read when it is needed."""
+        number = 0
         while True:
-            query = sa.select(audit).order_by(audit.c.id).limit(_BATCH)
-            query = query.where(audit.c.id > number) if number is not None else query
+            query = _chosen(who, what, target).where(audit.c.id > number).order_by(audit.c.id).limit(_BATCH)
             with self._database.reading() as connection:
-                rows = connection.execute(query).all()
-            for row in rows:
-                yield Entry(**row._mapping)
-            if len(rows) < _BATCH:
+                entries = [Entry(*row) for row in connection.execute(query)]
+            yield from entries
+            if len(entries) < _BATCH:
                 return
-            number = rows[-1].id
+            number = entries[-1].id
 
     def check(self, head: str = "") -> Check:
         """Compute the chain again.
@@ -176,6 +171,14 @@ class Audit:
         row = {"name": _HEAD, "value": f"{entry.id} {entry.hash}"}
         insert = self._database.insert_or(settings).values(row)
         connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": row["value"]}))
+
+
+def _chosen(who: str, what: str, target: str) -> sa.Select[Any]:
+    """Return the query of the entries that are wanted."""
+    query = sa.select(audit)
+    query = query.where(audit.c.who == clean(who)) if who else query
+    query = query.where(audit.c.what.icontains(clean(what), autoescape=True)) if what else query
+    return query.where(audit.c.target.icontains(clean(target), autoescape=True)) if target else query
 
 
 def digest(entry: Entry) -> str:

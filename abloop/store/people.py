@@ -102,8 +102,9 @@ class People:
         _require_role(role)
         row = {"name": folded, "role": role, "hash": hash_secret(password), "once": at + ONCE_SECONDS, "at": at}
         with self._database.transaction() as connection:
-            done = connection.execute(self._database.insert_new(people).values(**row, disabled=0))
-        if not done.rowcount:
+            insert = self._database.insert_new(people).values(**row, disabled=0)
+            made = connection.execute(insert.returning(people.c.name)).first()
+        if made is None:
             raise DataError(f"user {folded!r} is there already; choose another name, or reset the password")
         return password
 

@@ -269,12 +269,16 @@ KEPT = {  # statements by which a database refuses to change or remove entries
         for what in ("UPDATE", "DELETE")
     ),
     "postgresql": (
-        "CREATE OR REPLACE FUNCTION abloop_audit_kept() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
-        "CREATE OR REPLACE TRIGGER abloop_audit_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON abloop_audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION abloop_audit_kept()",
+        (
+            "CREATE OR REPLACE FUNCTION abloop_audit_kept() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER abloop_audit_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON abloop_audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION abloop_audit_kept()"
+        ),
     ),
 }
 for _dialect, _statements in KEPT.items():
     for _statement in _statements:
-        sa.event.listen(audit, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
+        sa.event.listen(audit, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]

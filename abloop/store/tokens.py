@@ -1,4 +1,4 @@
-"""What programs show instead of a password: tokens of 256 bits, each with some grants, shown once and kept as a hash."""
+"""What programs show instead of a password: tokens of 256 bits, each with its grants, shown once, kept as a hash."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from abloop.store.people import People
 from abloop.store.tokens import Tokens
 from server.source import Source
 
-PASSWORD = "nine violet herons"
+PASSWORD = "nine violet herons"  # noqa: S105
 
 
 def client_of(app: Flask, role: str = "admin", name: str = "") -> FlaskClient:

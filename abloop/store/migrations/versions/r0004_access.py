@@ -16,10 +16,14 @@ _SQLITE = tuple(
     for what in ("UPDATE", "DELETE")
 )
 _POSTGRES = (
-    "CREATE OR REPLACE FUNCTION abloop_audit_kept() RETURNS trigger LANGUAGE plpgsql AS "
-    f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
-    "CREATE OR REPLACE TRIGGER abloop_audit_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON abloop_audit "
-    "FOR EACH STATEMENT EXECUTE FUNCTION abloop_audit_kept()",
+    (
+        "CREATE OR REPLACE FUNCTION abloop_audit_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER abloop_audit_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON abloop_audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION abloop_audit_kept()"
+    ),
 )
 
 

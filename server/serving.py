@@ -1,0 +1,195 @@
+"""How the server runs: in one process by waitress, in several by gunicorn; it ends when told, not in mid-request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+
+from abloop.errors import DataError, MissingExtraError
+from abloop.store.people import People
+from server.config import METRICS_DIRECTORY, Config
+from server.source import Source
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+STOP_SECONDS = 30.0  # what is under way when the server is told to stop has that long
+THREADS = 8
+Make = Callable[[], Flask]
+
+
+def serve(make: Make, source: Source, config: Config, host: str, port: int, workers: int = 1) -> None:
+    """Serve until told to stop by SIGTERM or SIGINT; the address is printed once it answers.
+
+    Args:
+        make: Makes the app; each process makes its own.
+        source: The same installation; the first start makes its first account.
+        config: The settings.
+        host: Address to listen on.
+        port: Port; 0 takes a free one.
+        workers: Processes; more than one needs gunicorn.
+
+    Raises:
+        StoreError: The database or the directory cannot be used.
+        DataError: The address cannot be listened on.
+        MissingExtraError: gunicorn is not installed.
+    """
+    if not 1 <= workers <= 256:
+        raise DataError(f"--workers is {workers}; allowed: 1 to 256")
+    try:
+        listening = _listen(host, port)
+        password = People(source.workspace().database).begin(at=time.time())
+    finally:
+        source.close()
+    shown = f"[{host}]" if ":" in host else host
+    told = _words(f"http://{shown}:{listening.getsockname()[1]}", password, host, config)
+    if workers > 1:
+        _gunicorn(make, config, listening, workers, told)
+        return
+    app = make()
+    try:
+        _waitress(app, config, listening, told)
+    finally:
+        app.extensions["abloop"].close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1_024
+        )
+    except (OSError, OverflowError) as error:
+        raise DataError(
+            f"address {host}:{port} cannot be listened on: {error}. Name another, e.g. abloop serve --port 8766"
+        ) from error
+
+
+def _words(address: str, password: str, host: str, config: Config) -> str:
+    """Return what is printed once the server answers."""
+    lines = [f"abloop dashboard: {address}{config.prefix}"]
+    if password:
+        lines.append(f"First start: log in as admin with the one-time password {password}")
+    if host not in LOOPBACK and not config.https:
+        lines.append("It speaks http: put a proxy with https before it and set ABLOOP_HTTPS=1 ABLOOP_PROXIES=1.")
+    return "\n".join(lines) + "\n"
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _waitress(app: Flask, config: Config, listening: socket.socket, told: str) -> None:
+    """Serve in this process until told to stop; then finish what is under way."""
+    import waitress
+    from waitress import wasyncore
+
+    channels: dict[int, Any] = {}
+    listener = waitress.create_server(
+        app,
+        map=channels,
+        sockets=[listening],
+        ident=None,
+        threads=THREADS,
+        channel_timeout=30,
+        cleanup_interval=10,
+        max_request_body_size=8 * config.body_bytes,  # above `body_bytes` the app refuses, in its own words
+        max_request_header_size=64 * 1024,
+        clear_untrusted_proxy_headers=not config.proxies,  # the app reads them then, hop by hop
+    )
+    stopping = [False]
+    with _stopped_by(lambda: (stopping.__setitem__(0, True), listener.pull_trigger())):
+        _tell(told)
+        while not stopping[0]:
+            wasyncore.loop(timeout=1.0, use_poll=True, map=channels, count=1)
+        listener.del_channel()
+        listening.close()  # nobody new is let in
+        until = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < until and any(map(_busy, channels.values())):
+            wasyncore.loop(timeout=0.05, use_poll=True, map=channels, count=1)
+        listener.task_dispatcher.shutdown(timeout=1)
+
+
+def _busy(channel: Any) -> bool:
+    """Return whether a connection has a request that is not answered, or an answer that is not sent."""
+    return bool(getattr(channel, "requests", ()) or getattr(channel, "total_outbufs_len", 0))
+
+
+@contextmanager
+def _stopped_by(stop: Callable[[], object]) -> Iterator[None]:
+    """Call a function at SIGTERM and SIGINT; a second signal ends the process at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _gunicorn(make: Make, config: Config, listening: socket.socket, workers: int, told: str) -> None:
+    """Serve in several processes until told to stop."""
+    try:
+        from gunicorn.app.base import BaseApplication
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("several workers need the package gunicorn: pip install gunicorn") from error
+
+    class Application(BaseApplication):  # type: ignore[misc]
+        """The app, as gunicorn runs it."""
+
+        def load_config(self) -> None:
+            """Set what gunicorn is told."""
+            settings = {
+                "bind": f"fd://{listening.fileno()}",
+                "workers": workers,
+                "worker_class": "gthread",
+                "threads": THREADS,
+                "graceful_timeout": int(STOP_SECONDS),
+                "timeout": 120,
+                "keepalive": 5,
+                "loglevel": "warning",
+                "when_ready": lambda _: _tell(told),
+                "worker_exit": lambda _, worker: worker.app.wsgi().extensions["abloop"].close(),
+                "child_exit": lambda _, worker: _mark_dead(worker.pid),
+                "limit_request_field_size": 16_384,
+                "forwarded_allow_ips": "*" if config.proxies else "127.0.0.1",
+            }
+            for name, value in settings.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Flask:
+            """Make the app of one worker."""
+            return make()
+
+    with tempfile.TemporaryDirectory(prefix="abloop-metrics-") as directory:
+        os.environ[METRICS_DIRECTORY] = directory
+        try:
+            Application().run()
+        except SystemExit as error:
+            if error.code:
+                raise
+        finally:
+            os.environ.pop(METRICS_DIRECTORY, None)
+
+
+def _mark_dead(pid: int) -> None:
+    """Take the gauges of a worker that ended out of the metrics."""
+    from prometheus_client import multiprocess
+
+    if Path(os.environ[METRICS_DIRECTORY]).is_dir():
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
