@@ -14,6 +14,7 @@ from flask import Flask
 from server import audit, failures, login, operation, people
 from server.access import admit, guard
 from server.config import Config, current_config
+from server.fast import Fast
 from server.headers import protect
 from server.limits import limit, refuse_depth
 from server.logs import begin_logs
@@ -59,6 +60,7 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     app.before_request(admit)
     app.before_request(refuse_depth)
     app.after_request(protect)
+    app.wsgi_app = Fast(app)  # type: ignore[method-assign, assignment]
     return app
 
 

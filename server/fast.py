@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from flask import Flask
@@ -33,7 +33,7 @@ from server.source import Source
 log = logging.getLogger("abloop.server")
 Environ = dict[str, Any]
 Start = Callable[..., Any]
-GRANT = "ingest"
+GRANT: Final = "ingest"
 KINDS = (JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8")
 MINUTE = 60.0
 
@@ -95,7 +95,9 @@ class Fast:
     def _away(self, start: Start, text: str) -> Iterable[bytes]:
         """Answer that nothing can be kept just now."""
         log.warning("%s", text)
-        answer = encode({"error": "The store cannot be read", "detail": AWAY, "path": "", "fix": "Try again in a moment"})
+        answer = encode(
+            {"error": "The store cannot be read", "detail": AWAY, "path": "", "fix": "Try again in a moment"}
+        )
         again = [("Content-Length", str(len(answer))), ("Retry-After", str(RETRY_SECONDS))]
         start("503 SERVICE UNAVAILABLE", [*self._headers, *again])
         return (answer,)

@@ -215,7 +215,7 @@ class Transport:
             raise StoreError(f"server {self.url} refuses the token: {failure.detail}")
         kinds = {404: UnknownNameError, 409: ConflictError, 412: ConflictError}
         refused = BlueprintError if failure.path.startswith("blueprint") else DataError
-        raise kinds.get(status, refused)(failure.detail, place=failure.path)
+        raise kinds.get(status, refused)(failure.detail, place=failure.path.removeprefix("blueprint."))
 
     def close(self) -> None:
         """Close the connection of this thread."""

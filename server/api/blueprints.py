@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from flask import current_app, request
 
-from abloop.blueprint import content_hash
+from abloop.blueprint import Blueprint, content_hash
 from abloop.blueprint.diff import Change, diff
 from abloop.blueprint.text import to_plain
-from abloop.errors import DataError, UnknownNameError
+from abloop.errors import BlueprintError, DataError, UnknownNameError
 from abloop.registration import inspect, register
 from abloop.rollout import versions as rolling
 from abloop.rollout.pause import pause, resume
@@ -213,7 +213,7 @@ def get_diff(query: DiffQuery) -> Changes:
 @endpoint("POST", "/blueprints/validate", "read", body=BlueprintRequest, answer=Checked)
 def post_validate(body: BlueprintRequest) -> Checked:
     """Check a blueprint as it would be registered; nothing is kept."""
-    opened, found = workspace(), inspect(workspace(), body.blueprint)
+    opened, found = workspace(), _inspected(workspace(), body)
     try:
         _, last = opened.catalogue.blueprint(found.strategy)
     except UnknownNameError:
@@ -233,7 +233,7 @@ def post_validate(body: BlueprintRequest) -> Checked:
 def post_blueprint(body: BlueprintRequest) -> Made:
     """Register a blueprint as the newest version of its strategy, unless an equal one is there."""
     opened, seen = workspace(), _seen()
-    checked = inspect(opened, body.blueprint)
+    checked = _inspected(opened, body)
     name = checked.strategy
     before = max((known.version for known, _ in _history(opened, name)), default=0)
     version = register(opened, checked, who=principal().name, why=body.why, serve=body.serve, seen=seen)
@@ -243,6 +243,18 @@ def post_blueprint(body: BlueprintRequest) -> Made:
     served = opened.catalogue.serving(name).version
     refresh()
     return Made(Registration(name, version, served, new), 201 if new else 200, {"ETag": f'"{version}.{served}"'})
+
+
+def _inspected(opened: Workspace, body: BlueprintRequest) -> Blueprint:
+    """Return the blueprint of a request, checked.
+
+    Raises:
+        BlueprintError: With the path in the request.
+    """
+    try:
+        return inspect(opened, body.blueprint)
+    except BlueprintError as error:
+        raise BlueprintError(str(error), place=f"blueprint.{error.place}".rstrip(".")) from error
 
 
 def _history(opened: Workspace, name: str) -> list[Any]:

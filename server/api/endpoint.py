@@ -11,8 +11,9 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from abloop.errors import DataError
-from server.access import Rule, allow
+from server.access import allow
 from server.config import Config
+from server.principal import Rule
 
 routes = Routes("api", __name__, url_prefix="/v1")
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -207,7 +208,8 @@ def reply(made: Any) -> Response:
     """Return what a view answered as a response."""
     found = made if isinstance(made, Made) else Made(made)
     if isinstance(found.answer, bytes):
-        return Response(found.answer, found.status, found.headers, content_type=BYTES)
+        kind = found.headers.get("Content-Type", BYTES)
+        return Response(found.answer, found.status, found.headers, content_type=kind)
     if found.answer is None:
         return Response(b"", found.status, found.headers)
     return Response(encode(found.answer), found.status, found.headers, content_type=JSON)
