@@ -187,6 +187,7 @@ class Transport:
                 raise http.client.HTTPException(f"its answer is larger than {MOST_BYTES:,} bytes")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        response.close()  # only then the connection takes another request
         found = {name.lower(): value for name, value in response.getheaders()}
         if response.will_close:
             self.close()
