@@ -25,6 +25,7 @@ class Repeater(Generic[Owner]):
         longest: Most seconds to wait after failures: each doubles what is waited at most, and what is waited is drawn
             anew each time, so that a thousand processes do not come back together. Without it, failures change nothing.
         said: What is logged before an error.
+        done: Called by the thread when it ends.
     """
 
     def __init__(
@@ -36,18 +37,24 @@ class Repeater(Generic[Owner]):
         longest: float = 0.0,
         *,
         said: str = "abloop goes on serving what it has",
+        done: Callable[[], object] = bool,
     ) -> None:
         """Start no thread yet."""
         self._name, self._work, self._every, self._longest, self._said = name, work, every, longest, said
+        self._done = done
         self._owner: weakref.ref[Any] = weakref.ref(owner)
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the thread if there is none."""
+    def start(self, *, soon: bool = False) -> None:
+        """Start the thread if there is none.
+
+        Args:
+            soon: Whether it works at once, and not only after the first pause.
+        """
         if self._thread is None and not self._closed.is_set():
-            arguments = (self._owner, self._closed, self._work, self._every, self._longest, self._said)
-            self._thread = threading.Thread(target=_repeat, args=arguments, name=self._name, daemon=True)
+            arguments = (self._owner, self._closed, self._work, self._every, self._longest, self._said, soon)
+            self._thread = threading.Thread(target=_repeat, args=(self._done, *arguments), name=self._name, daemon=True)
             self._thread.start()
 
     def restart(self) -> None:
@@ -75,17 +82,27 @@ def pause(every: float, longest: float, failed: int) -> float:
     return random.uniform(0.0, min(longest, every * 2.0 ** min(failed, MOST_DOUBLINGS)))
 
 
-def _repeat(
+def _repeat(done: Callable[[], object], *arguments: Any) -> None:
+    """Work until closed."""
+    try:
+        _work(*arguments)
+    finally:
+        done()
+
+
+def _work(
     owned: weakref.ref[Any],
     closed: threading.Event,
     work: Callable[[Any], object],
     every: float,
     longest: float,
     said: str,
+    soon: bool,
 ) -> None:
     """Work until closed; a failure is logged, and the thread outlives it."""
     failed = 0
-    while not closed.wait(pause(every, longest, failed)):
+    while not closed.wait(0.0 if soon else pause(every, longest, failed)):
+        soon = False
         owner = owned()
         if owner is None:
             return

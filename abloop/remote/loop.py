@@ -12,17 +12,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar, get_args
 
-import msgspec
-
-from abloop.blueprint import Blueprint, from_mapping
+from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError, StoreError
 from abloop.listening import Listening
 from abloop.online import Strategy
 from abloop.pseudonyms import compile_pseudonym, require_pseudonym
 from abloop.remote.asking import RemoteStrategy
-from abloop.remote.feed import Functions, RemoteFeed, read, remote_sticky
+from abloop.remote.feed import Functions, RemoteFeed, remote_sticky
 from abloop.remote.pull import Pulled, Puller
 from abloop.remote.push import Pusher
+from abloop.remote.registering import register
 from abloop.remote.transport import Transport
 from abloop.repeating import Repeater
 from abloop.snapshot import Feed, Snapshot, compile_all, waiting
@@ -36,13 +35,10 @@ Answer = TypeVar("Answer")
 Decide = Literal["here", "remote"]
 PULL_SECONDS, PUSH_SECONDS, LONGEST_SECONDS = 5.0, 1.0, 30.0
 CLOSE_SECONDS = 1.0
+FIRST_SECONDS, QUICK_SECONDS = 1.0, 0.1  # that `strategy` waits where this disk knows nothing, and where it does
 DEADLINE_SECONDS = 0.05
 UNPUSHED = "abloop keeps on the disk what it could not push"
 _loops: weakref.WeakSet[RemoteLoop] = weakref.WeakSet()
-
-
-class _Registered(msgspec.Struct):
-    version: int
 
 
 class RemoteLoop(Listening):
@@ -121,8 +117,9 @@ class RemoteLoop(Listening):
         self._feeds: dict[tuple[str, int], RemoteFeed] = {}
         self._strategies: dict[str, Strategy] = {}
         self._wait_until = 0.0
-        self._pulling = Repeater("abloop-refresh", self, RemoteLoop.refresh, pull_seconds, LONGEST_SECONDS)
-        self._pushing = Repeater("abloop-push", self, RemoteLoop._push, push_seconds, LONGEST_SECONDS, said=UNPUSHED)
+        after: Any = {"longest": LONGEST_SECONDS, "done": self.transport.close}
+        self._pulling = Repeater("abloop-refresh", self, RemoteLoop.refresh, pull_seconds, **after)
+        self._pushing = Repeater("abloop-push", self, RemoteLoop._push, push_seconds, **after, said=UNPUSHED)
         self._closed = False
         _loops.add(self)
 
@@ -144,13 +141,7 @@ class RemoteLoop(Listening):
             StoreError: It refuses the token.
         """
         del who
-        raw = blueprint if isinstance(blueprint, Mapping) else msgspec.to_builtins(blueprint)
-        checked = from_mapping(raw)
-        if checked.pseudonymise:
-            require_pseudonym(self.pseudonym, checked.strategy)
-        body = msgspec.json.encode({"blueprint": msgspec.to_builtins(checked), "why": why})
-        answer = self.transport.request("POST", "/v1/blueprints", body=body)
-        version: int = read(answer.body, _Registered).version
+        version = register(self.transport, self.pseudonym, blueprint, why)
         self.refresh()
         return version
 
@@ -179,7 +170,7 @@ class RemoteLoop(Listening):
         found = self._strategies[name]
         if default is not None and not found.snapshot.version:
             found.snapshot = waiting(name, default)
-        self._pulling.start()
+        self._pulling.start(soon=self.stale)
         self._pushing.start()
         return found
 
@@ -203,11 +194,7 @@ class RemoteLoop(Listening):
             raise refused
 
     def push(self, seconds: float = 10.0) -> bool:
-        """Push what was written, within some seconds, as the background thread does; return whether nothing is left.
-
-        Raises:
-            AbloopError: The server is away or refuses it; it stays on the disk.
-        """
+        """Push what was written, within some seconds, or raise why not; return whether nothing is left."""
         return self.pusher.push(seconds)
 
     def close(self) -> None:
@@ -238,8 +225,8 @@ class RemoteLoop(Listening):
         """Ask the server, and keep whether it answers and when it wants to be asked again."""
         try:
             found = ask()
-        except AwayError as error:
-            self._wait_until = monotonic() + error.retry_after
+        except StoreError as error:
+            self._wait_until = monotonic() + getattr(error, "retry_after", 0.0)
             self._away(True)
             raise
         self._away(False)
@@ -247,12 +234,15 @@ class RemoteLoop(Listening):
 
     def _first(self, name: str, default: Any) -> Snapshot:
         """Return what a strategy serves; from the disk, or its default, while the server is away."""
+        known = recall(self.served_directory, name)
+        wait = FIRST_SECONDS if known is None else QUICK_SECONDS
         try:
-            return self._kept(self._asked(lambda: self.puller.first(name)))
-        except AwayError as error:
+            return self._kept(self._asked(lambda: self.puller.first(name, wait, known)))
+        except StoreError as error:
+            if known is None and not isinstance(error, AwayError):
+                raise
             log.warning("abloop starts without its server: %s", error)
-        served = recall(self.served_directory, name)
-        return waiting(name, default) if served is None else self._compile(served)
+        return waiting(name, default) if known is None else self._compile(known)
 
     def _take(self, pulled: Pulled | None) -> AbloopError | None:
         """Serve what was pulled, each strategy for itself; return why one of them cannot be, if one cannot."""

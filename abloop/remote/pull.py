@@ -57,17 +57,27 @@ class Puller:
         """Take the next answer whole, since the last one could not be used."""
         self._tag = ""
 
-    def first(self, name: str) -> Served:
+    def first(self, name: str, deadline: float, known: Served | None = None) -> Served:
         """Return what is served of one strategy, whatever else this process has.
+
+        Args:
+            name: Its name.
+            deadline: Seconds that each request may take.
+            known: What was served before, whose models are not fetched again.
 
         Raises:
             UnknownNameError: The server has no such strategy.
             AwayError: The server does not answer.
             StoreError: It refuses the token, or answers with something else.
         """
+        for each in (known, *known.rivals) if known is not None else ():
+            if each.artefact is not None:
+                self._known[each.serving.release] = each.artefact
         self.forget()
-        found = self.pull([name])
-        self.forget()
+        try:
+            found = self.pull([name], deadline=deadline)
+        finally:
+            self.forget()
         if found is None or name in found.unknown:
             raise UnknownNameError(
                 f"unknown strategy {name!r:.200}: {self._transport.url} has none of this name. "
@@ -77,8 +87,12 @@ class Puller:
             raise found.refused[name]
         return found.strategies[name]
 
-    def pull(self, names: Sequence[str]) -> Pulled | None:
+    def pull(self, names: Sequence[str], *, deadline: float = 0.0) -> Pulled | None:
         """Return what is served of some strategies; None where it is the same as the last time.
+
+        Args:
+            names: Their names.
+            deadline: Seconds that each request may take; the usual ones where 0.
 
         Raises:
             AwayError: The server does not answer.
@@ -88,7 +102,7 @@ class Puller:
         headers = {"If-None-Match": self._tag} if self._tag and asked == self._names else {}
         self.requests += 1
         query = [("strategy", name) for name in asked]
-        answer = self._transport.request("GET", "/v1/snapshots", query=query, headers=headers)
+        answer = self._transport.request("GET", "/v1/snapshots", query=query, headers=headers, deadline=deadline)
         if answer.status == 304:
             return None
         tag = answer.headers.get("etag", "")
@@ -102,7 +116,7 @@ class Puller:
         served, refused = {}, dict[str, AbloopError]()
         for name, each in found.strategies.items():
             try:
-                served[name] = self._whole(each)
+                served[name] = self._whole(each, deadline or SECONDS)
             except AbloopError as error:  # the others must not wait for this one
                 refused[name] = error
         if not refused:
@@ -110,18 +124,18 @@ class Puller:
         self._trim(found.strategies)
         return Pulled(served, tuple(found.unknown), refused)
 
-    def _whole(self, served: Served) -> Served:
+    def _whole(self, served: Served, deadline: float) -> Served:
         """Return what is served with its models."""
-        artefact = self._artefact(served.serving.release) if served.serving.release and self._models else None
-        rivals = tuple(self._whole(rival) for rival in served.rivals)
+        artefact = self._artefact(served.serving.release, deadline) if served.serving.release and self._models else None
+        rivals = tuple(self._whole(rival, deadline) for rival in served.rivals)
         return msgspec.structs.replace(served, artefact=artefact, rivals=rivals)
 
-    def _artefact(self, name: str) -> Artefact:
+    def _artefact(self, name: str, deadline: float) -> Artefact:
         """Return a model, fetched unless it is known; its bytes are what its name says."""
         if name not in self._known:
             self.requests += 1
             path = f"/v1/artefacts/{quote(name, safe='')}"
-            self._known[name] = unpack(name, self._transport.request("GET", path, kind=BYTES, deadline=SECONDS).body)
+            self._known[name] = unpack(name, self._transport.request("GET", path, kind=BYTES, deadline=deadline).body)
         return self._known[name]
 
     def _trim(self, served: dict[str, Served]) -> None:

@@ -68,6 +68,7 @@ class Transport:
     Attributes:
         url: The server as it may be shown.
         name: Host and port as a part of a file's name.
+        patience: Seconds that a request may take that has no deadline of its own.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Transport:
         self._context = (context or ssl.create_default_context()) if self._secure else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._local = threading.local()
+        self.patience = ANSWER_SECONDS
         self.name = re.sub(r"[^A-Za-z0-9.-]", "-", parts.netloc)[:100]
         self.url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
 
@@ -104,7 +106,7 @@ class Transport:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         kind: str = JSON,
-        deadline: float = ANSWER_SECONDS,
+        deadline: float = 0.0,
     ) -> Answer:
         """Return the answer to one request.
 
@@ -115,7 +117,7 @@ class Transport:
             body: Its bytes; JSON unless the headers say otherwise.
             headers: Besides the token.
             kind: Media type that the answer must have, where it has a body.
-            deadline: Seconds within which the answer must be here, whole.
+            deadline: Seconds within which the answer must be here, whole; `patience` where 0.
 
         Raises:
             AwayError: There was no answer in time, or the server says that it cannot answer now.
@@ -123,16 +125,13 @@ class Transport:
             AbloopError: What the server says is wrong with the request, of the class that says what to do.
         """
         target = f"{self._prefix}{path}{'?' + urlencode(query) if query else ''}"
-        until = monotonic() + deadline
-        fresh = False
+        until, named = monotonic() + (deadline or self.patience), {**self._headers, **(headers or {})}
         while True:
             connection = self._connection()
             fresh = connection is None
             try:
                 connection = connection or self._connect(until)
-                return self._exchange(
-                    connection, method, target, body, {**self._headers, **(headers or {})}, kind, until
-                )
+                return self._exchange(connection, method, target, body, named, kind, until)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if fresh or isinstance(error, TimeoutError) or monotonic() >= until:

@@ -62,7 +62,7 @@ def test_it_decides_here_and_what_it_wrote_reaches_the_server_once(live: Live, l
     use(loop, 300)
     assert loop.push()
     assert kept(live.workspace) == (300, 300)
-    arms = {arm for arm in (loop.strategy("checkout").get_decision("x", {"user_id": f"u{n}"}) for n in range(50))}
+    arms = {loop.strategy("checkout").get_decision("x", {"user_id": f"u{number}"}) for number in range(50)}
     served = live.app.extensions["abloop"].loop().strategy("checkout")
     for number in range(50):
         context = {"user_id": f"u{number}"}
@@ -221,11 +221,11 @@ def test_wrong_words_are_said_at_the_start(live: Live, loop: RemoteLoop, tmp_pat
         wrong.strategy("checkout")
     wrong.close()
     with pytest.raises(StoreError, match="insecure=True"):
-        abloop.connect("http://example.com", token="t")
+        abloop.connect("http://example.com", token=live.token)
     with pytest.raises(StoreError, match="give its token"):
         abloop.connect("https://example.com")
     with pytest.raises(StoreError, match="allowed with a server alone"):
-        abloop.connect("sqlite:///x.db", token="t")
+        abloop.connect("sqlite:///x.db", token=live.token)
 
 
 def test_a_client_loads_no_database_library(tmp_path: Path) -> None:
