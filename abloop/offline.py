@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from abloop.blueprint import Blueprint
 from abloop.blueprint.learning import LONG_TERM
 from abloop.blueprint.policy import Policy
 from abloop.evaluate.canary import judge_labels
-from abloop.evaluate.gate import judge
+from abloop.evaluate.gate import Evidence, judge
 from abloop.evaluate.verdict import Verdict, paced, refuse
 from abloop.learners.candidates import CONSTANT
 from abloop.models.artefact import Artefact
@@ -44,6 +45,7 @@ from abloop.train.table import TrainingTable, load_table
 
 __all__ = ["Cycle", "Judged", "cycle", "gate", "import_trial", "join_rows", "ship_spool", "stop", "switch"]
 FILE_ROWS = 50_000
+Told = Callable[["Judged"], object]
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -53,11 +55,13 @@ class Judged(msgspec.Struct, frozen=True):
         verdict: What the gate said.
         candidate: The model that would choose each unit's arm, trusted or not; None if nothing could be fitted.
         release: What the verdict lets serve: the candidate, one arm for all, or None.
+        learned: The rows and the evidence behind a verdict on effects, from which they can be explained.
     """
 
     verdict: Verdict
     candidate: Artefact | None
     release: Artefact | None
+    learned: tuple[TrainingTable, Evidence] | None = None
 
 
 class Cycle(msgspec.Struct, frozen=True):
@@ -78,13 +82,14 @@ class Cycle(msgspec.Struct, frozen=True):
     serving: Serving
 
 
-def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> Cycle:
+def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True, told: Told = lambda judged: None) -> Cycle:
     """Turn the cold path once for a strategy; run it as often as you like.
 
     Args:
         workspace: What `abloop.connect` gave.
         strategy: Its name.
         always_valid: Whether the gate's bound must hold at every turn; False for a single, planned look.
+        told: Is given what the gate said, where it was asked, after the switch.
 
     Raises:
         UnknownNameError: There is no such strategy.
@@ -97,7 +102,9 @@ def cycle(workspace: Workspace, strategy: str, *, always_valid: bool = True) -> 
     verdict = stopped or last_word(workspace, strategy, seen.version, seen.rows)
     if verdict is None:
         judged = gate(workspace, strategy, always_valid=always_valid)
-        return Cycle(shipped, joined, seen, judged.verdict, switch(workspace, strategy, judged))
+        switch(workspace, strategy, judged)
+        told(judged)
+        verdict = judged.verdict
     return Cycle(shipped, joined, seen, verdict, workspace.catalogue.serving(strategy))
 
 
@@ -217,21 +224,19 @@ def gate(
         table = search(table, time.monotonic, progress)
     if reason:
         judged = Judged(refuse(reason, n=len(np.unique(table.groups))), None, None)
-    elif not table.blueprint.is_choice:
-        losses = label_losses(table, Policy(table.blueprint).labels, progress)
-        verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
+    elif long_term or not table.blueprint.is_choice:
+        if long_term:
+            verdict = judge_long_term(table, progress, always_valid=always_valid)
+        else:
+            losses = label_losses(table, Policy(table.blueprint).labels, progress)
+            verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
         verdict = msgspec.structs.replace(verdict, rows=seen.rows)
         model = fit_release(table, verdict.learner)
-        judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
-    elif long_term:
-        verdict = judge_long_term(table, progress, always_valid=always_valid)
-        model = fit_release(table, verdict.learner)
-        verdict = msgspec.structs.replace(verdict, rows=seen.rows)
         judged = Judged(verdict, model, model if verdict.verdict == "personalise" else None)
     else:
-        verdict = judge(cross_fit(table, progress), table.blueprint.lifecycle.alpha, always_valid=always_valid)
-        verdict = paced(verdict, seen.rows, seen.days)
-        judged = _release(table, verdict)
+        evidence = cross_fit(table, progress)
+        verdict = judge(evidence, table.blueprint.lifecycle.alpha, always_valid=always_valid)
+        judged = _release(table, evidence, paced(verdict, seen.rows, seen.days))
     workspace.catalogue.add_verdict(strategy, table.version, judged.verdict, at=workspace.clock())
     return judged
 
@@ -245,17 +250,17 @@ def _bandit(table: TrainingTable, rows: int, *, always_valid: bool) -> Judged:
     return Judged(verdict, model, model)
 
 
-def _release(table: TrainingTable, verdict: Verdict) -> Judged:
+def _release(table: TrainingTable, evidence: Evidence, verdict: Verdict) -> Judged:
     """Fit what a verdict lets serve, and the model that would choose each unit's arm."""
     means = [arm.mean for arm in verdict.arms.values()]
     trusted = verdict.learner != CONSTANT
     candidate = fit_release(table, verdict.learner if trusted else verdict.closest) if table.has_features else None
+    release = None
     if verdict.verdict == "ship":
-        return Judged(verdict, candidate, constant_release(table, means))
-    if verdict.verdict != "personalise":
-        return Judged(verdict, candidate, None)
-    # A formula may choose by its labels although the effects are the same for everybody.
-    return Judged(verdict, candidate, candidate if trusted else fit_release(table, CONSTANT, means))
+        release = constant_release(table, means)
+    elif verdict.verdict == "personalise":  # a formula may choose by labels although effects are the same for all
+        release = candidate if trusted else fit_release(table, CONSTANT, means)
+    return Judged(verdict, candidate, release, (table, evidence) if table.has_features else None)
 
 
 def switch(workspace: Workspace, strategy: str, judged: Judged, *, who: str = "gate") -> Serving:

@@ -6,6 +6,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint, Layer
 from abloop.errors import BlueprintError
+from abloop.store.overview import Brief, read_briefs
 from abloop.store.workspace import Workspace
 
 
@@ -109,7 +110,24 @@ def overlap(workspace: Workspace) -> tuple[Overlap, ...]:
     return tuple(_overlap(found[one], found[two], now) for one, two in pairs)
 
 
-def share(blueprint: Blueprint, now: float) -> float:
+def overlap_of(workspace: Workspace, strategy: str) -> tuple[Overlap, ...]:
+    """Return the planned overlap of one strategy with each other running experiment, the greatest first.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name; comes first in each pair.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    workspace.catalogue.serving(strategy)
+    briefs, now = read_briefs(workspace), workspace.clock()
+    off = {name for name, serving in workspace.catalogue.servings().items() if serving.phase == "paused"}
+    pairs = [_overlap(briefs[strategy], brief, now) for name, brief in briefs.items() if name not in {strategy, *off}]
+    return tuple(sorted(pairs, key=lambda pair: -pair.share))
+
+
+def share(blueprint: Blueprint | Brief, now: float) -> float:
     """Return the planned share of units in an experiment at a time, holdouts left out, layer and traffic counted."""
     trial = blueprint.experiment
     begun = [step.traffic for step in trial.ramp if step.seconds() <= now]
@@ -118,7 +136,7 @@ def share(blueprint: Blueprint, now: float) -> float:
     return traffic * width * (1.0 - trial.holdout)
 
 
-def _overlap(one: Blueprint, two: Blueprint, now: float) -> Overlap:
+def _overlap(one: Blueprint | Brief, two: Blueprint | Brief, now: float) -> Overlap:
     first, second = one.experiment, two.experiment
     if one.unit != two.unit:
         return Overlap(one.strategy, two.strategy, 0.0, f"units differ: {one.unit!r} and {two.unit!r}")

@@ -15,6 +15,8 @@ import msgspec
 from abloop import offline
 from abloop.errors import AbloopError, AwayError, ConflictError
 from abloop.faults import Faults, said
+from abloop.hte.kept import keep
+from abloop.hte.report import explain
 from abloop.store.compaction import compact
 from abloop.store.late import join_late
 from abloop.store.retention import retain
@@ -159,6 +161,8 @@ class Worker:
         self._asked[name] = now
         judged = offline.gate(workspace, name, always_valid=True)
         offline.switch(workspace, name, judged)
+        if judged.learned is not None:
+            keep(workspace, explain(*judged.learned, judged.verdict), who="worker")
         return judged.verdict.verdict
 
     def _retain(self, name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from abloop.loop import Loop
 from abloop.store.sql import shown_url
 from abloop.store.workspace import Workspace
+from server.errands import Errands
 
 
 class Source:
@@ -54,6 +55,14 @@ class Source:
             if self._loop is None:
                 self._loop = Loop(self._url, self.directory)
             return self._loop
+
+    def errands(self, home: Path) -> Errands:
+        """Return what starts longer work on this installation, in processes of their own.
+
+        Args:
+            home: Where the states of errands are kept.
+        """
+        return Errands(self._url, self.directory, home)
 
     def close(self) -> None:
         """Close the installation, its spool too; the next request opens it again."""

@@ -12,7 +12,7 @@ from abloop.blueprint.yaml_text import read_scalar
 from abloop.features.spec import Seconds
 
 WIDTH = 110
-SHORT = 92
+SHORT = 76
 
 
 def write(value: Any) -> str:

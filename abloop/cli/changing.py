@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from abloop.cli.terminal import Add, add_url, open_loop, show
 from abloop.errors import DataError
 from abloop.ids import user
+
+if TYPE_CHECKING:
+    from abloop.loop import Loop
+    from abloop.offline import Judged
 
 
 def add_changing(add: Add) -> None:
@@ -63,9 +68,18 @@ def cycle(options: argparse.Namespace) -> int:
     from abloop.report import cycle_text
 
     with closing(open_loop(options)) as loop:
-        result = offline.cycle(loop, options.strategy)
+        result = offline.cycle(loop, options.strategy, told=lambda judged: _explain(loop, judged))
     show(options, msgspec.to_builtins(result), lambda: cycle_text(result))
     return 0
+
+
+def _explain(loop: Loop, judged: Judged) -> None:
+    """Keep for whom each arm works, for the dashboard."""
+    if judged.learned is not None:
+        from abloop.hte.kept import keep
+        from abloop.hte.report import explain
+
+        keep(loop, explain(*judged.learned, judged.verdict), who="cycle")
 
 
 def withdraw(options: argparse.Namespace) -> int:

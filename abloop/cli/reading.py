@@ -9,6 +9,7 @@ from contextlib import closing
 import msgspec
 
 from abloop.cli.terminal import Add, Progress, add_url, open_loop, show
+from abloop.ids import user
 
 
 def add_reading(add: Add) -> None:
@@ -28,6 +29,7 @@ def add_reading(add: Add) -> None:
     add_url(explained)
     effects = add("hte", hte, "Print for whom each arm of a strategy works: a tree, segments, what matters, in words.")
     effects.add_argument("strategy", help="its name")
+    effects.add_argument("--keep", action="store_true", help="keep the report for the dashboard")
     add_url(effects)
     planned = add("power", power, "Say how many units and days a test needs before it begins.")
     planned.add_argument("--mean", type=float, required=True, help="of the metric now; a rate is a mean of 0 and 1")
@@ -105,11 +107,14 @@ def explain(options: argparse.Namespace) -> int:
 
 def hte(options: argparse.Namespace) -> int:
     """Print for whom each arm works."""
+    from abloop.hte.kept import keep
     from abloop.hte.report import report
     from abloop.hte.words import report_text
 
     with closing(open_loop(options)) as loop, Progress() as progress:
         result = report(loop, options.strategy, progress=lambda done, total: progress("learn", done, total))
+        if options.keep:
+            keep(loop, result, who=user())
     show(options, result.to_dict(), lambda: report_text(result))
     return 0
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import numpy as np
 
 from abloop.errors import DataError
-from abloop.evaluate.gate import Evidence, judge
+from abloop.evaluate.gate import Evidence, cross_choose, judge
+from abloop.evaluate.ope import clustered_mean, weighted_value
+from abloop.evaluate.targeting import Calibrated, Histogram, Reached, calibrate, histogram, targeting_curve
 from abloop.evaluate.uplift import effect_deciles, rate
 from abloop.evaluate.verdict import Verdict, paced
-from abloop.hte.segments import segment_effects
+from abloop.hte.results import EffectReport
+from abloop.hte.segments import chosen_shares, segment_effects
 from abloop.hte.tradeoff import held_out_choices, metric_changes
-from abloop.hte.tree import Branch, grow, names_of, tree_gain
+from abloop.hte.tree import grow, names_of, tree_gain
 from abloop.hte.words import tell
 from abloop.learners.base import Frame
 from abloop.learners.candidates import CONSTANT, fit_candidates
@@ -22,7 +22,6 @@ from abloop.learners.regress import Design, Trees
 from abloop.policy.choose import best_arms, hurdles
 from abloop.readout import SRM_ALARM, readout
 from abloop.stats.compare import Estimate
-from abloop.stats.segments import Heterogeneity
 from abloop.store.workspace import Workspace
 from abloop.train.fit import cross_fit
 from abloop.train.progress import Progress
@@ -31,44 +30,8 @@ from abloop.train.table import TrainingTable, load_table
 
 MOST_EXPLAINED = 20_000  # rows whose predictions are taken apart
 FIFTHS = 5
-
-
-class EffectReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of for whom each arm works.
-
-    Attributes:
-        strategy: Its name.
-        version: Blueprint version.
-        verdict: What the gate would say now, of one planned look.
-        shares: Arm to the share of units that the closest learner would give it, proven or not.
-        metrics: Metric to what that choice changes a decision, against the best arm for all: guardrails and costs too.
-        segments: Feature to treatment to its measured effects by segment, net of costs, drawn towards their mean.
-        importance: Treatment to feature to its share of what moves the predicted effect, falling.
-        rank: Treatment to its rank-weighted effect: how much more those gain who are ranked first than everybody, with
-            its 95 % interval; above zero where the ranking finds them.
-        fifths: Treatment to its measured effect by fifths of units, from the greatest predicted effect down.
-        tree: A policy of few questions; no questions where one arm is best for all.
-        tree_gain: What such a tree gains a decision over the best single arm, each row's by a tree that never saw it.
-        words: All that in a paragraph.
-    """
-
-    strategy: str
-    version: int
-    verdict: Verdict
-    shares: dict[str, float]
-    metrics: dict[str, Estimate]
-    segments: dict[str, dict[str, Heterogeneity]]
-    importance: dict[str, dict[str, float]]
-    rank: dict[str, Estimate]
-    fifths: dict[str, tuple[Estimate, ...]]
-    tree: Branch
-    tree_gain: Estimate
-    words: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+Z = 1.96  # 95 %
+TENTHS, TENTHS_FROM = 10, 2_000  # parts of predicted effects where so many units are there; else fifths
 
 
 def report(workspace: Workspace, strategy: str, *, progress: Progress = lambda done, total: None) -> EffectReport:
@@ -112,7 +75,11 @@ def explain(table: TrainingTable, evidence: Evidence, verdict: Verdict) -> Effec
     gain, importance = tree_gain(inputs, evidence, best), _importance(table, predicted, evidence)
     shares = dict(zip(evidence.names, chosen.tolist(), strict=True))
     held_out = held_out_choices(evidence, learner, table.costs, np.asarray(needed))
-    rank, fifths = _ranking(evidence, evidence.effects[evidence.learners.index(learner)])
+    centred = evidence.effects[evidence.learners.index(learner)]
+    rank, fifths = _ranking(evidence, centred)
+    spread, calibration, curves = _predictions(evidence, centred)
+    personalised, against = _against(evidence, verdict, learner)
+    planned = np.asarray(table.blueprint.weights())
     return EffectReport(
         strategy=table.blueprint.strategy,
         version=table.version,
@@ -126,7 +93,51 @@ def explain(table: TrainingTable, evidence: Evidence, verdict: Verdict) -> Effec
         tree=tree,
         tree_gain=gain,
         words=tell(verdict, shares, segments, importance, rank, tree, gain),
+        predicted=spread,
+        calibration=calibration,
+        curves=curves,
+        personalised=personalised,
+        against=against,
+        randomised=weighted_value(evidence.arm_scores @ planned, evidence.groups),
+        given=chosen_shares(sample, table.encoder.columns, held_out, evidence.names),
+        rows=len(held_out),
     )
+
+
+def _predictions(
+    evidence: Evidence, centred: Frame
+) -> tuple[dict[str, Histogram], dict[str, tuple[Calibrated, ...]], dict[str, tuple[Reached, ...]]]:
+    """Return of each treatment how predictions are spread, how right they are, and what following them brings.
+
+    What is known of one effect for everybody, the mean, is that of the measured ones: cross-fitting leaves it open.
+    """
+    measured = evidence.arm_scores - evidence.arm_scores[:, :1]
+    parts = TENTHS if len(np.unique(evidence.groups)) >= TENTHS_FROM else FIFTHS
+    spread, calibration, curves = {}, {}, {}
+    for arm, name in enumerate(evidence.names):
+        if arm and np.ptp(centred[:, arm]) > 0:
+            predicted = centred[:, arm] + measured[:, arm].mean()
+            spread[name] = histogram(predicted)
+            calibration[name] = calibrate(predicted, measured[:, arm], evidence.groups, parts)
+            curves[name] = targeting_curve(predicted, measured[:, arm], evidence.groups)
+    return spread, calibration, curves
+
+
+def _against(evidence: Evidence, verdict: Verdict, learner: str) -> tuple[Estimate, dict[str, Estimate]]:
+    """Return the value of choosing by predicted effects, and what it is above each arm for all.
+
+    By the learners that the gate judged, chosen fold by fold; where it trusted none, by the closest.
+    """
+    scores, groups = evidence.policy_scores, evidence.groups
+    chosen = np.full(len(groups), evidence.learners.index(learner))
+    if verdict.learner != CONSTANT:
+        chosen, _ = cross_choose(scores, evidence.losses, evidence.folds, groups)
+    policy, units = scores[chosen, np.arange(len(groups))], len(np.unique(groups))
+    against = {}
+    for arm, name in enumerate(evidence.names):
+        mean, error = clustered_mean(policy - evidence.arm_scores[:, arm], groups)
+        against[name] = Estimate(units, mean, mean - Z * error, mean + Z * error)
+    return weighted_value(policy, groups), against
 
 
 def _ranking(evidence: Evidence, effects: Frame) -> tuple[dict[str, Estimate], dict[str, tuple[Estimate, ...]]]:

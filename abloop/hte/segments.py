@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from abloop.evaluate.gate import Evidence
-from abloop.evaluate.ope import Frame, clustered_mean
+from abloop.evaluate.ope import Frame, Index, clustered_mean
 from abloop.learners.base import Sample
 from abloop.records import Column
 from abloop.stats.segments import Heterogeneity, SegmentEffect, heterogeneity
@@ -44,6 +45,34 @@ def segment_effects(
             found[column.name] = {name: each for name, each in by_arm.items() if each is not None}
         at += column.width
     return {name: each for name, each in found.items() if each}
+
+
+def chosen_shares(
+    sample: Sample, columns: tuple[Column, ...], chosen: Index, names: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the share of each segment's rows that each arm would get.
+
+    Args:
+        sample: The rows, encoded.
+        columns: How the features were encoded.
+        chosen: Each row's arm, shape (n,).
+        names: Arms, length k.
+
+    Returns:
+        Feature to segment to arm to share.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    at = 0
+    for column in columns:
+        if column.width == 1:
+            found[column.name] = {
+                segment: dict(
+                    zip(names, (np.bincount(chosen[rows], minlength=len(names)) / rows.sum()).tolist(), strict=True)
+                )
+                for segment, rows in segments_of(sample.features[:, at], column).items()
+            }
+        at += column.width
+    return found
 
 
 def segments_of(values: Frame, column: Column) -> dict[str, np.ndarray]:

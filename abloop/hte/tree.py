@@ -5,39 +5,18 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from abloop.evaluate.gate import Evidence
 from abloop.evaluate.ope import Frame, weighted_value
+from abloop.hte.results import Branch
 from abloop.learners.regress import Design
 from abloop.records import Column
 from abloop.stats.compare import Estimate
 
 DEPTH = 2
 SMALLEST = 50  # a leaf holds at least one row in so many
-
-
-class Branch(msgspec.Struct, frozen=True, kw_only=True):
-    """A question with its two answers, or an arm.
-
-    Attributes:
-        arm: What those who end here get; empty where a question follows.
-        question: A condition on one feature; empty at an end.
-        n: Rows that come here.
-        gain: Of an end: value of its arm less that of the best single arm for these rows, with its 95 % interval; on
-            the rows that grew the tree, so that it looks better than it is. None where a question follows.
-        yes: What follows where the condition holds.
-        no: What follows where it does not.
-    """
-
-    arm: str = ""
-    question: str = ""
-    n: int
-    gain: Estimate | None = None
-    yes: Branch | None = None
-    no: Branch | None = None
 
 
 def names_of(columns: tuple[Column, ...], design: Design) -> list[str]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from abloop.evaluate.verdict import Verdict
-from abloop.hte.tree import Branch
+from abloop.hte.results import Branch
 from abloop.learners.candidates import CONSTANT
 from abloop.readout.text import interval, number, paragraph, table
 from abloop.stats.compare import Estimate
 from abloop.stats.segments import Heterogeneity
 
 if TYPE_CHECKING:
-    from abloop.hte.report import EffectReport
+    from abloop.hte.results import EffectReport
 
 Segments = Mapping[str, Mapping[str, Heterogeneity]]
 DIFFERS = 0.01  # p-value, after Bonferroni over features and treatments, below which segments are said to differ

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from abloop.errors import DataError, UnknownNameError, unknown
@@ -13,11 +13,14 @@ from abloop.readout.results import Figure, MetricResult, Readout
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from abloop.readout.traffic import Traffic
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # after Okabe and Ito, for all eyes
 GREY = "#7f7f7f"
 HOVER = "%{y}: %{x:+.2%}, n = %{customdata[0]:,}, p = %{customdata[1]:.3g}<extra>%{fullData.name}</extra>"
 POINTS = 201  # of a density
 FRAME, LINE = 220, 45  # pixels of a forest: around it, and of each lift
+DAY_MS, FEW_DAYS = 86_400_000, 8
 REACH = 4.0  # standard errors that a density is drawn to
 
 
@@ -107,7 +110,7 @@ def over_time(metric: MetricResult, confidence: float) -> go.Figure:
                     y=[*(end.high for end in ends), *(end.low for end in ends[::-1])],
                     fill="toself",
                     mode="none",
-                    fillcolor=_clear(colour, shade),
+                    fillcolor=see_through(colour, shade),
                     name=f"{arm}: {100 * confidence:g} % at {name}",
                     hoverinfo="skip",
                 )
@@ -144,7 +147,7 @@ def distribution(metric: MetricResult) -> go.Figure:
                 fill="tozeroy",
                 name=arm.arm,
                 line_color=colour,
-                fillcolor=_clear(colour, 0.2),
+                fillcolor=see_through(colour, 0.2),
             )
         )
     if not figure.data:
@@ -161,8 +164,17 @@ def _cycle(number: int) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(number)]
 
 
-def _clear(colour: str, share: float) -> str:
-    """Return a colour that lets others through."""
+def see_through(colour: str, share: float) -> str:
+    """Return a colour that lets others through.
+
+    Args:
+        colour: `#rrggbb`.
+        share: Of it that is left, in [0, 1].
+
+    Example:
+        >>> see_through("#0072b2", 0.2)
+        'rgba(0,114,178,0.2)'
+    """
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
 
@@ -177,3 +189,59 @@ def _finished(figure: Any, title: str, x: str, y: str, *, zero: str) -> go.Figur
         figure.update_yaxes(tickformat="+.1%")
         figure.add_hline(y=0, line_color=GREY, line_dash="dot")
     return figure
+
+
+def arrivals(traffic: Traffic) -> go.Figure:
+    """Return the complete decisions of each day, by arm."""
+    import plotly.graph_objects as go
+
+    arms = sorted({arm for day in traffic.days for arm in day.decisions})
+    if not arms:
+        raise DataError("there is no complete decision to draw; wait for the first rows")
+    figure = go.Figure()
+    for arm, colour in zip(arms, _cycle(len(arms)), strict=True):
+        counts = [day.decisions.get(arm, 0) for day in traffic.days]
+        figure.add_trace(go.Bar(x=[day.day for day in traffic.days], y=counts, name=arm, marker_color=colour))
+    figure.update_layout(barmode="stack", title="Complete decisions by day and arm", template="plotly_white")
+    figure.update_layout(yaxis_title="decisions", legend_title="arm")
+    return _dated(figure, len(traffic.days))
+
+
+def _dated(figure: Any, days: int) -> go.Figure:
+    """Return a figure whose x axis is days, each written out where they are few."""
+    step = DAY_MS if days <= FEW_DAYS else None
+    figure.update_xaxes(type="date", tickformat="%-d %b %Y" if days < 3 else "%-d %b", dtick=step)
+    return figure
+
+
+def balance(traffic: Traffic, weights: Mapping[str, float]) -> go.Figure:
+    """Return the share of each arm among all units drawn so far, beside what was planned.
+
+    Args:
+        traffic: The traffic.
+        weights: Arm to its planned share.
+
+    Raises:
+        DataError: Nothing was drawn on two days.
+    """
+    import plotly.graph_objects as go
+
+    so_far = dict.fromkeys(weights, 0)
+    lines: dict[str, tuple[list[str], list[float]]] = {arm: ([], []) for arm in weights}
+    for day in traffic.days:
+        for arm, units in day.units.items():
+            so_far[arm] = so_far.get(arm, 0) + units
+        total = sum(so_far.values())
+        for arm, (days, shares) in lines.items():
+            if total:
+                days.append(day.day)
+                shares.append(so_far[arm] / total)
+    if not any(len(days) > 1 for days, _ in lines.values()):
+        raise DataError("shares over time need units on two days; wait for the second")
+    figure = go.Figure()
+    for (arm, (days, shares)), colour in zip(lines.items(), _cycle(len(lines)), strict=True):
+        figure.add_trace(go.Scatter(x=days, y=shares, name=arm, mode="lines+markers", line_color=colour))
+        figure.add_hline(y=weights[arm], line_color=colour, line_dash="dot")
+    figure.update_layout(title="Share of each arm among all units so far", template="plotly_white")
+    figure.update_layout(yaxis_title="share; dotted: planned", yaxis_tickformat=".1%")
+    return _dated(figure, len(traffic.days))

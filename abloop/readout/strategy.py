@@ -53,7 +53,7 @@ def read_strategy(workspace: Workspace, strategy: str, reading: Reading | None =
     serving = workspace.catalogue.serving(strategy)
     version, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
     reading = reading or blueprint.readout
-    listed = _listed(workspace, strategy, blueprint)
+    listed = listed_files(workspace, strategy, blueprint)
     waiting = workspace.journal.backlog(strategy).waiting
     rows = sum(file.rows for file in listed)
     names = [arm.name for arm in blueprint.ordered_arms()]
@@ -93,7 +93,7 @@ def read_strategy(workspace: Workspace, strategy: str, reading: Reading | None =
     )
 
 
-def _listed(workspace: Workspace, strategy: str, blueprint: Blueprint) -> list[TableFile]:
+def listed_files(workspace: Workspace, strategy: str, blueprint: Blueprint) -> list[TableFile]:
     """Return the files of all versions that differ from one in nothing but what is read of them."""
     alike = {
         found.version

@@ -23,6 +23,8 @@ from abloop import offline
 from abloop.errors import DataError
 from abloop.evaluate.ope import value_difference, weighted_value
 from abloop.evaluate.verdict import Verdict
+from abloop.hte.kept import keep
+from abloop.hte.report import explain
 from abloop.loop import Loop
 from abloop.models.artefact import Artefact
 from abloop.online import Strategy
@@ -151,6 +153,8 @@ def run(
             seen = readout(loop, name)
             judged = offline.gate(loop, name, progress=lambda done, total: progress("learn", done, total))
             offline.switch(loop, name, judged)
+            if url and judged.learned is not None:
+                keep(loop, explain(*judged.learned, judged.verdict), who="demo")
             loop.refresh()
             served = _answers(loop.strategy(name), rest, trial, progress)
             errors = loop.strategy(name).errors

@@ -133,12 +133,13 @@ class Catalogue:
         Raises:
             UnknownNameError: There is no such strategy.
         """
-        found = self.servings()
-        if strategy not in found:
+        newest = self.history(strategy, most=1)
+        if not newest:
+            known = list(self.servings())
             raise UnknownNameError(
-                f"{unknown('strategy', strategy, found)}. Register it first: loop.register(blueprint)"
+                f"{unknown('strategy', strategy, known)}. Register it first: loop.register(blueprint)"
             )
-        return found[strategy]
+        return newest[0]
 
     def history(self, strategy: str, most: int = 100) -> list[Serving]:
         """Return what was served, newest first, at most so many."""

@@ -282,3 +282,16 @@ KEPT = {  # statements by which a database refuses to change or remove entries
 for _dialect, _statements in KEPT.items():
     for _statement in _statements:
         sa.event.listen(audit, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
+reports = sa.Table(  # reports that take long to make, whole
+    "abloop_reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("strategy", _Text, nullable=False),
+    sa.Column("kind", _Text, nullable=False),
+    sa.Column("version", _Int, nullable=False),
+    sa.Column("at", _Float, nullable=False),
+    sa.Column("rows", _Int, nullable=False),
+    sa.Column("who", _Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("abloop_reports_newest", "strategy", "kind", "id"),
+)

@@ -15,6 +15,7 @@ from abloop.store.comparisons import Comparisons
 from abloop.store.find import find_decision
 from abloop.store.journal import Journal
 from abloop.store.manifest import Manifest
+from abloop.store.reports import Reports
 from abloop.store.rows import Source
 from abloop.store.spool import SPOOL_BYTES, Durability, Spool
 from abloop.store.sql import Database, sqlite_file
@@ -48,6 +49,7 @@ class Workspace:
         journal: Decisions and observations on their way to the training tables.
         manifest: Files of the training tables.
         tunings: What is known of tuning.
+        reports: Reports that take long to make.
         spool: Where this process writes records.
         clock: As given.
         pseudonym: Gives the pseudonym of a text; None where there is no key.
@@ -78,6 +80,7 @@ class Workspace:
         self.journal = Journal(self._database)
         self.manifest = Manifest(self._database)
         self.tunings = Tunings(self._database)
+        self.reports = Reports(self._database)
         self.clock = clock
         self.sources: Mapping[str, Source] = {}
         self.table_directory = home / "tables"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from abloop import tuning
+from abloop.hte.kept import keep, newest
+from abloop.hte.results import EffectReport
 from abloop.optimize.trials import State, Trial
 from abloop.store.erasure import Erasure, erase
 from abloop.store.serving import Comparison
@@ -17,8 +19,17 @@ from server.api.deciding import Name, Text
 from server.api.endpoint import endpoint
 from server.audit import audited
 
-if TYPE_CHECKING:
-    from abloop.hte.report import EffectReport
+
+class EffectsQuery(msgspec.Struct, frozen=True):
+    """Of which strategy.
+
+    Attributes:
+        strategy: Its name.
+        fresh: Whether the report is made now, from the rows there are.
+    """
+
+    strategy: Name
+    fresh: bool = False
 
 
 class TuningRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,12 +76,19 @@ class ErasureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategy: Text = ""
 
 
-@endpoint("GET", "/effects", "read", query=StrategyQuery, answer="abloop.hte.report:EffectReport", statuses=(404,))
-def get_effects(query: StrategyQuery) -> EffectReport:
-    """Tell for whom each arm works, from the rows there are; takes some seconds."""
+@endpoint("GET", "/effects", "read", query=EffectsQuery, answer=EffectReport, statuses=(404,))
+def get_effects(query: EffectsQuery) -> EffectReport:
+    """Tell for whom each arm works: the newest report that is kept, or one that is made now, in some seconds."""
+    opened = workspace()
+    opened.catalogue.serving(query.strategy)
+    kept = None if query.fresh else newest(opened, query.strategy)
+    if kept is not None:
+        return kept.report
     from abloop.hte.report import report  # here, so that a server that is never asked loads no learners
 
-    return report(workspace(), query.strategy)
+    made = report(opened, query.strategy)
+    keep(opened, made, who=principal().name)
+    return made
 
 
 @endpoint("GET", "/tuning", "read", query=StrategyQuery, answer=State, statuses=(404,))

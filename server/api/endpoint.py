@@ -33,7 +33,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         path: From `/v1` on; parameters as Flask writes them.
         rule: Who may use it.
         summary: What it does, in a sentence.
-        answer: What it answers; bytes where None; `module:name` where it is loaded when it is described.
+        answer: What it answers; bytes where None.
         query: Parameters after `?`; None for none.
         body: What it takes; None for nothing, `bytes` for any bytes.
         statuses: Those besides 200 and the ones that every endpoint has.

@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -70,7 +69,7 @@ def openapi() -> Response:
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
-    answers = [_answer(entry) for entry in table if entry.answer is not None]
+    answers = [entry.answer for entry in table if entry.answer is not None]
     bodies = [entry.body for entry in table if entry.body not in (None, bytes)]
     queries = [entry.query for entry in table if entry.query is not None]
     asked, shapes = len(bodies) + len(queries), [*bodies, *queries, *answers, Failure]
@@ -91,14 +90,6 @@ def document() -> dict[str, Any]:
         "components": {"schemas": described, "securitySchemes": {"token": token}},
         "security": [{"token": []}],
     }
-
-
-def _answer(entry: Endpoint) -> Any:
-    """Return what an endpoint answers, loaded now where only its name was given, because it is heavy."""
-    if not isinstance(entry.answer, str):
-        return entry.answer
-    module, _, name = entry.answer.partition(":")
-    return getattr(import_module(module), name)
 
 
 def _operation(entry: Endpoint, made: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +122,7 @@ def _response(entry: Endpoint, status: int, made: dict[int, Any]) -> dict[str, A
     elif status != 304 and entry.answer is None:
         found["content"] = {BYTES: {"schema": {"type": "string", "format": "binary"}}}
     elif status != 304:
-        found["content"] = {JSON: {"schema": made[id(_answer(entry))]}}
+        found["content"] = {JSON: {"schema": made[id(entry.answer)]}}
     return found
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.dashboard import strategies
+from server.dashboard import assets, decisions, editor, effects, landing, models, readouts, strategies, versions
 from server.dashboard.routes import routes
 
-PAGES = (strategies,)
+PAGES = (assets, decisions, editor, effects, landing, models, readouts, strategies, versions)
 __all__ = ["PAGES", "routes"]

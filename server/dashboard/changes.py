@@ -57,21 +57,24 @@ def rows(before: Blueprint, after: Blueprint, others: Sequence[Row] = ()) -> tup
         after: The newer one.
         others: What somebody else changed of the older one meanwhile.
     """
-    theirs = [row.path for row in others]
+    found = []
+    for change in diff(before, after):
+        old, new = _sides(change)
+        clash = any(_meet(change.path, row.path) and (row.path, row.after) != (change.path, new) for row in others)
+        found.append(Row(change.path, old, new, describe(change.path), clash))
+    return tuple(found)
 
-    def clashes(path: str) -> bool:
-        return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in theirs) or any(
-            other.startswith((f"{path}.", f"{path}[")) for other in theirs
-        )
 
-    return tuple(
-        Row(change.path, *_sides(change), describe(change.path), clashes(change.path)) for change in diff(before, after)
-    )
+def _meet(path: str, other: str) -> bool:
+    """Return whether two paths are one, or one of them is inside of the other."""
+    short, long = sorted((path, other), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))
 
 
 def _sides(change: Change) -> tuple[str, str]:
     """Return a field before and after as text."""
-    return tuple(DASH if value is None else flow(value) for value in (change.before, change.after))  # type: ignore[return-value]
+    before, after = (DASH if value is None else flow(value) for value in (change.before, change.after))
+    return before, after
 
 
 def flow(value: Any) -> str:

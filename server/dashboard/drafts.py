@@ -93,7 +93,7 @@ def _check_name(workspace: Workspace, name: str, strategy: str) -> None:
         )
     if not strategy and name in workspace.catalogue.servings():
         raise BlueprintError(
-            f"strategy is {name!r}, which there is already; allowed: a new name. To change {name!r}, edit its blueprint",
+            f"strategy is {name!r}, which there is already; allowed: a new name. To change it, edit its blueprint",
             place="strategy",
         )
 

@@ -73,12 +73,13 @@ class Forest(msgspec.Struct, frozen=True):
     alt: str
 
 
-def forest(estimates: Mapping[str, Estimate], alt: str) -> Forest | None:
+def forest(estimates: Mapping[str, Estimate], alt: str, *, percent: bool = False) -> Forest | None:
     """Return the plot of differences from zero; None where none has an interval.
 
     Args:
         estimates: Name to difference with its interval.
         alt: What it shows, in words.
+        percent: Whether they are shares, to be read in per cent.
     """
     ends = [end for e in estimates.values() for end in (e.low, e.mean, e.high) if _whole(e) and math.isfinite(end)]
     if not ends:
@@ -99,7 +100,9 @@ def forest(estimates: Mapping[str, Estimate], alt: str) -> Forest | None:
         left, mid, right = (x(e.low), x(e.mean), x(e.high)) if _whole(e) else (None, None, None)
         lines.append(Line(name, label, TOP + ROW * (row + 0.5), left, mid, right, e.low > 0 or e.high < 0))
     axis = TOP + ROW * len(lines)
-    ticks = tuple(Tick(x(value), text) for value, text in _ticks(low, high))
+    times = 100.0 if percent else 1.0
+    found = _ticks(low * times, high * times)
+    ticks = tuple(Tick(x(value / times), f"{text} %" if percent else text) for value, text in found)
     return Forest(WIDTH, axis + 24.0, LEFT, RIGHT, axis, x(0.0), tuple(lines), ticks, alt)
 
 

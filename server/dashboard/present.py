@@ -40,21 +40,6 @@ PHASES = {
 }
 
 
-class Card(msgspec.Struct, frozen=True):
-    """One strategy in the list."""
-
-    name: str
-    version: int
-    phase: Chip
-    since: Moment
-    who: str
-    why: str
-    rows: str
-    waiting: str
-    verdict: Chip
-    said: str
-
-
 class Phase(msgspec.Struct, frozen=True):
     """What is served now, in plain words."""
 
@@ -86,19 +71,6 @@ class Event(msgspec.Struct, frozen=True):
     version: int
     who: str
     why: str
-
-
-def card(serving: Serving, rows: int, waiting: int, judged: Judged | None, now: float) -> Card:
-    """Return a strategy as the list shows it."""
-    verdict = judged[2] if judged else None
-    said = sentence(verdict.reason) if verdict else "It is asked by each cycle, once rows are complete."
-    why = "" if verdict and verdict.reason == serving.why else sentence(serving.why)
-    since = moment(serving.at, now)
-    chips = PHASES[serving.phase], CHIPS[verdict.verdict if verdict else ""]
-    return Card(
-        serving.strategy, serving.version, chips[0], since, serving.who or DASH, why, f"{rows:,}", f"{waiting:,}",
-        chips[1], said,
-    )  # fmt: skip
 
 
 def sentence(text: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 from flask import Blueprint as Routes
 from flask import current_app
 
+from server.errands import Errands
 from server.source import Source
 
 routes = Routes("dashboard", __name__)
@@ -28,6 +29,12 @@ def tabs() -> tuple[tuple[str, str], ...]:
     return tuple(tab for tab in TABS if tab[0] in current_app.view_functions)
 
 
+@routes.app_template_global("has_page")
+def has_page(endpoint: str) -> bool:
+    """Return whether there is such a page."""
+    return endpoint in current_app.view_functions
+
+
 def source() -> Source:
     """Return where this app reads from."""
     found: Source = current_app.extensions["abloop"]
@@ -43,3 +50,13 @@ def command(*words: str) -> str:
     here = source()
     parts = ["abloop", *words, "--url", here.url]
     return shlex.join([*parts, "--directory", str(here.directory)] if here.directory else parts)
+
+
+def errands() -> Errands:
+    """Return the errands of this installation."""
+    here, found = source(), current_app.extensions.get("abloop_errands")
+    if found is None:
+        home = here.workspace().table_directory.parent / "errands"
+        found = current_app.extensions.setdefault("abloop_errands", here.errands(home))
+    made: Errands = found
+    return made

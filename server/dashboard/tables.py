@@ -10,14 +10,6 @@ from server.dashboard.forest import Forest, forest
 from server.numbers import count, decimals, interval, number, p_value, percent
 
 
-class Banner(msgspec.Struct, frozen=True):
-    """What a reader must know first: `alarm`, `warning` or `note`."""
-
-    kind: str
-    title: str
-    text: str
-
-
 class Line(msgspec.Struct, frozen=True):
     """One line of a table of estimates; empty texts where there is nothing to compare."""
 
@@ -39,19 +31,6 @@ class Table(msgspec.Struct, frozen=True):
     versus: str
     lines: tuple[Line, ...]
     forest: Forest | None
-
-
-def banners(seen: Readout) -> tuple[Banner, ...]:
-    """Return the readout's notes, the alarming ones marked as such."""
-    found = []
-    for note in seen.notes:
-        if note.startswith("Sample ratio mismatch"):
-            found.append(Banner("alarm", "Do not trust these numbers yet", note))
-        elif not seen.rows:
-            found.append(Banner("note", "Waiting for data", note))
-        else:
-            found.append(Banner("warning", "Check this first", note))
-    return tuple(found)
 
 
 def traffic(seen: Readout, blueprint: Blueprint) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -80,16 +59,28 @@ def duration(seconds: float) -> str:
     return count(int(seconds), "second") if seconds == int(seconds) else f"{seconds:g} seconds"
 
 
-def metrics(seen: Readout, blueprint: Blueprint) -> tuple[Table, ...]:
-    """Return each metric as a table and a plot of its lifts."""
+def made_of(blueprint: Blueprint) -> dict[str, str]:
+    """Return measure to what it is made of, where its name does not say so."""
     worth = " + ".join(
         goal.name if goal.value == 1 else f"{goal.value:g} \u00d7 {goal.name}" for goal in blueprint.goals()
     )
     costs = ", less the cost of the arm" if any(arm.cost for arm in blueprint.arms) else ""
-    return tuple(_table(metric, f"{worth}{costs}" if metric.metric == NET_VALUE else "") for metric in seen.metrics)
+    return {NET_VALUE: f"{worth}{costs}"}
 
 
-def _table(metric: MetricResult, note: str) -> Table:
+def metrics(seen: Readout, blueprint: Blueprint) -> tuple[Table, ...]:
+    """Return each metric as a table and a plot of its lifts."""
+    notes = made_of(blueprint)
+    return tuple(table(metric, notes.get(metric.metric, "")) for metric in seen.metrics)
+
+
+def table(metric: MetricResult, note: str = "") -> Table:
+    """Return one measure as a table with its plot.
+
+    Args:
+        metric: The measure; control first.
+        note: What it is made of.
+    """
     control = metric.arms[0].arm
     means, lifts = decimals(arm.mean for arm in metric.arms), decimals(arm.lift for arm in metric.arms)
     lines = []

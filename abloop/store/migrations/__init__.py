@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from abloop.errors import StoreError
 from abloop.store.tables import metadata, schema
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 LOCK_SECONDS = 2  # a change waits that long for others' transactions, and holds up those that come after it
 _LOCK = 0x61626C6F6F70  # "abloop": who holds this advisory lock of Postgres changes the schema
 

@@ -149,7 +149,9 @@ def main() -> int:
     found = fuzz(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     for text, count in found["failures"].items():
         sys.stdout.write(f"{count} x {text}\n\n")
-    sys.stdout.write(f"{found['calls']:,} calls, statuses {found['statuses']}, {len(found['failures'])} kinds of failure\n")
+    sys.stdout.write(
+        f"{found['calls']:,} calls, statuses {found['statuses']}, {len(found['failures'])} kinds of failure\n"
+    )
     return 1 if found["failures"] else 0
 
 

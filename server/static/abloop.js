@@ -1,0 +1,53 @@
+// Draws the figures of a page with plotly, in the colours of the page. Without it, each figure's table remains.
+"use strict";
+(() => {
+  const figures = [...document.querySelectorAll("figure.chart")];
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  const colours = () => {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(name).trim();
+    return { ink: of("--ink"), quiet: of("--quiet"), grid: of("--grid"), zero: of("--zero"), panel: of("--panel") };
+  };
+
+  const layoutOf = (given, height, width) => {
+    const { ink, quiet, grid, zero, panel } = colours();
+    const axis = { gridcolor: grid, linecolor: grid, zerolinecolor: zero, tickfont: { color: quiet }, automargin: true };
+    const layout = {
+      ...given,
+      height,
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily },
+      margin: { l: 48, r: 12, t: 12, b: 40 },
+      hoverlabel: { bgcolor: panel, bordercolor: zero, font: { color: ink } },
+      legend: { ...given.legend, orientation: "h", y: 1.02, yanchor: "bottom", x: 0, title: { text: "" } },
+      dragmode: width < 600 ? false : "zoom",
+    };
+    for (const name of new Set([...Object.keys(given).filter((key) => /^[xy]axis\d*$/.test(key)), "xaxis", "yaxis"])) {
+      layout[name] = { ...axis, ...given[name] };
+      const title = (given[name] || {}).title;
+      if (title) layout[name].title = { ...title, font: { color: quiet, size: 12 }, standoff: 8 };
+    }
+    return layout;
+  };
+
+  const draw = (figure) => {
+    const box = figure.querySelector(".canvas");
+    const { data, layout } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+    const height = Number(figure.dataset.height) || 340;
+    const width = box.clientWidth;
+    const options = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
+    box.replaceChildren();
+    box.classList.add("drawn");
+    box.style.minHeight = `${height}px`;
+    Plotly.newPlot(box, data, layoutOf(layout, height, width), options);
+  };
+
+  const drawAll = () => figures.forEach(draw);
+  if (figures.length && typeof Plotly !== "undefined") {
+    drawAll();
+    dark.addEventListener("change", drawAll);
+  }
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
+})();
