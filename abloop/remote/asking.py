@@ -11,7 +11,7 @@ import msgspec
 from abloop.decision import Drawn
 from abloop.errors import AwayError, DataError, StoreError
 from abloop.online import Strategy
-from abloop.records import Decision, decode
+from abloop.records import Decision, decode, encode
 from abloop.remote.feed import read
 from abloop.remote.transport import Transport
 from abloop.snapshot import Snapshot
@@ -72,6 +72,7 @@ class RemoteStrategy(Strategy):
     ) -> Decision:
         """Return the decision that the server makes, its record safe; whatever is wrong is raised."""
         del started
+        self._require_known()
         if drawn is not None and not isinstance(drawn, str):
             raise DataError("drawn: a server takes the name of the arm; shares are those of the blueprint")
         if type(decision_id) is not str or not decision_id:
@@ -79,7 +80,7 @@ class RemoteStrategy(Strategy):
         asked = {"context": self._told(context), "force": force or "", "drawn": drawn or ""}
         (made,) = self._asked(decision_id, asked, ranking=False)[1]
         if write:
-            self._append(msgspec.msgpack.encode(made))
+            self._append(encode(made))
         return made
 
     def _rank(
@@ -87,12 +88,18 @@ class RemoteStrategy(Strategy):
     ) -> tuple[list[int], Sequence[Decision]]:
         """Return the order that the server makes and its records, which are safe; whatever is wrong is raised."""
         del started
+        self._require_known()
         order, made = self._asked(decision_id, {"contexts": [self._told(each) for each in contexts]}, ranking=True)
         if sorted(order) != list(range(len(contexts))):
             raise StoreError("the server's answer is no order of what was asked")
         for decision in made if write else ():
-            self._append(msgspec.msgpack.encode(decision))
+            self._append(encode(decision))
         return order, made
+
+    def _require_known(self) -> None:
+        """Refuse to ask before it is known which keys of a context the blueprint names."""
+        if not self.snapshot.version:
+            raise AwayError(f"strategy {self.name!r}: the server is away, and what it serves is not known here yet")
 
     def _told(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return the part of a context that the blueprint names: nothing else leaves this process."""

@@ -55,9 +55,7 @@ class RemoteLoop(Listening):
         clock: Gives seconds since 1970.
         sources: Functions that fetch feature groups, by the name that blueprints use; all others the server fetches.
         sticky: Where the arms are kept that units keep; on the server where None.
-        durability: What records in the spool survive; see `Spool`.
-        spool_bytes: Most that the spool may take on the disk, in bytes.
-        pseudonym_key: Secret for blueprints that pseudonymise.
+        durability, spool_bytes, pseudonym_key: As for `abloop.connect`.
         decide: `here`, or `remote`: each decision is asked of the server.
         deadline: Of a decision that is asked of the server: seconds until the product gets the default.
         insecure: Whether `http://` may leave this machine.
@@ -135,10 +133,7 @@ class RemoteLoop(Listening):
             Its version, from 1; that of an equal version, if there is one.
 
         Raises:
-            BlueprintError: With path, value, what is allowed and the fix.
-            DataError: It pseudonymises, and the key is not here.
-            AwayError: The server does not answer.
-            StoreError: It refuses the token.
+            AbloopError: It is refused, the key of pseudonyms is not here, or the server is away or refuses the token.
         """
         del who
         version = register(self.transport, self.pseudonym, blueprint, why)
@@ -156,11 +151,12 @@ class RemoteLoop(Listening):
 
         Raises:
             UnknownNameError: There is no such strategy.
+            DataError: It pseudonymises, and the key is not here.
             StoreError: The server refuses the token, or is none.
         """
         if name not in self._strategies:
             first = self._first(name, default)
-            if first.conceals and not self._remote:
+            if first.conceals:
                 require_pseudonym(self.pseudonym, name)
             self._strategies[name] = (
                 RemoteStrategy(first, self, self._sticky, self.transport, self._deadline)
@@ -201,8 +197,7 @@ class RemoteLoop(Listening):
         """Stop the background threads, push for a second at most what is left, close the spool."""
         if self._closed:
             return
-        self._closed = True
-        until = monotonic() + CLOSE_SECONDS
+        self._closed, until = True, monotonic() + CLOSE_SECONDS
         self._pulling.close()
         self._pushing.close(CLOSE_SECONDS / 2)
         for handle in self._strategies.values():
@@ -235,9 +230,14 @@ class RemoteLoop(Listening):
     def _first(self, name: str, default: Any) -> Snapshot:
         """Return what a strategy serves; from the disk, or its default, while the server is away."""
         known = recall(self.served_directory, name)
-        wait = FIRST_SECONDS if known is None else QUICK_SECONDS
+        if self.stale and known is not None:  # nobody waits for a server that was away a moment ago
+            return self._compile(known)
+        puller = Puller(self.transport, models=not self._remote)
         try:
-            return self._kept(self._asked(lambda: self.puller.first(name, wait, known)))
+            wait = FIRST_SECONDS if known is None else QUICK_SECONDS
+            served = self._asked(lambda: puller.first(name, wait, known))
+            self.puller.know(served)
+            return self._kept(served)
         except StoreError as error:
             if known is None and not isinstance(error, AwayError):
                 raise

@@ -57,8 +57,14 @@ class Puller:
         """Take the next answer whole, since the last one could not be used."""
         self._tag = ""
 
+    def know(self, served: Served) -> None:
+        """Take the models of what is served as fetched."""
+        for each in (served, *served.rivals):
+            if each.artefact is not None:
+                self._known[each.serving.release] = each.artefact
+
     def first(self, name: str, deadline: float, known: Served | None = None) -> Served:
-        """Return what is served of one strategy, whatever else this process has.
+        """Return what is served of one strategy; of a puller that never pulled before.
 
         Args:
             name: Its name.
@@ -70,14 +76,9 @@ class Puller:
             AwayError: The server does not answer.
             StoreError: It refuses the token, or answers with something else.
         """
-        for each in (known, *known.rivals) if known is not None else ():
-            if each.artefact is not None:
-                self._known[each.serving.release] = each.artefact
-        self.forget()
-        try:
-            found = self.pull([name], deadline=deadline)
-        finally:
-            self.forget()
+        if known is not None:
+            self.know(known)
+        found = self.pull([name], deadline=deadline)
         if found is None or name in found.unknown:
             raise UnknownNameError(
                 f"unknown strategy {name!r:.200}: {self._transport.url} has none of this name. "
