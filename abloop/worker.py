@@ -16,7 +16,7 @@ from abloop import offline
 from abloop.errors import AbloopError, AwayError, ConflictError
 from abloop.faults import Faults, said
 from abloop.hte.kept import keep
-from abloop.hte.report import explain
+from abloop.hte.strategy import explain
 from abloop.store.compaction import compact
 from abloop.store.late import join_late
 from abloop.store.retention import retain

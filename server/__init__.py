@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from flask import Blueprint as Routes
 from flask import Flask
 
-from server import audit, failures, login, operation, people
+from server import api, audit, dashboard, failures, login, operation, people
 from server.access import admit, guard
 from server.config import Config, current_config
 from server.fast import Fast
@@ -97,7 +95,4 @@ def run(
 
 def _routes() -> Iterator[Routes]:
     """Yield all pages and the API."""
-    yield from (operation.routes, login.routes, people.routes, audit.routes)
-    for name, rest in (("server.dashboard", "server.views"), ("server.api", "")):
-        if module := name if find_spec(name) else rest:
-            yield import_module(module).routes
+    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes, api.routes)

@@ -30,6 +30,7 @@ def limit(app: Flask, config: Config) -> None:
         application_limits=[ApplicationLimit(config.rate, key_function=caller)] if config.rate else [],
         application_limits_exempt_when=lambda: request.endpoint in FREE,
         storage_uri=config.limits_url,
+        request_identifier=lambda: request.endpoint or "none",  # those who look for pages that are not there count too
         headers_enabled=True,
     )
     if config.login_rate:

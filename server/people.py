@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from flask import Blueprint as Routes
 from flask import current_app, make_response, redirect, render_template, request, url_for
@@ -13,7 +14,7 @@ from abloop.store.attempts import Attempts, account
 from abloop.store.people import GRANTS, People, Sessions
 from abloop.store.sql import Database
 from abloop.store.tokens import Tokens
-from server.access import allow, forget_tokens, principal
+from server.access import allow, forget_tokens, principal, wants_json
 from server.audit import audited
 from server.numbers import moment
 from server.source import Source
@@ -42,8 +43,10 @@ def add_person() -> Response:
     try:
         password = People(_database()).add(name, role, at=time.time())
     except DataError as error:
-        return make_response(_people(said=str(error)), 400)
+        return _said(_people, error)
     audited("create user", name.strip(), _why(), {"role": role})
+    if wants_json():
+        return make_response({"name": name.strip(), "role": role, "password": password}, 201)
     return make_response(_people(shown=(name.strip(), password)), 201)
 
 
@@ -67,11 +70,13 @@ def change_person(name: str) -> Response:
         else:
             raise DataError(f"action {action!r}; allowed: role, disable, enable, reset, log out")
     except AbloopError as error:
-        return make_response(_people(said=str(error)), 404 if isinstance(error, UnknownNameError) else 400)
+        return _said(_people, error)
     words = {"role": "change role", "reset": "reset password", "log out": "end sessions"}
     audited(
         words.get(action, f"{action} user"), name, _why(), {"role": request.form["role"]} if action == "role" else {}
     )
+    if wants_json():
+        return make_response({"name": name, "action": action} | ({"password": shown[1]} if shown else {}))
     return make_response(_people(shown=shown)) if shown else redirect(url_for("people.people"))
 
 
@@ -91,9 +96,11 @@ def add_token() -> Response:
         lifetime = _days(days)
         token = Tokens(_database()).add(name, grants, who=principal().name, at=time.time(), days=lifetime)
     except DataError as error:
-        return make_response(_tokens(said=str(error)), 400)
+        return _said(_tokens, error)
     key = token.split("_")[1]
     audited("create token", f"{name.strip()} ({key})", _why(), {"grants": sorted(set(grants)), "days": lifetime})
+    if wants_json():
+        return make_response({"name": name.strip(), "token": token, "grants": sorted(set(grants))}, 201)
     return make_response(_tokens(shown=(name.strip(), token)), 201)
 
 
@@ -104,10 +111,17 @@ def revoke_token(key: str) -> Response:
     try:
         token = Tokens(_database()).revoke(key, time.time())
     except UnknownNameError as error:
-        return make_response(_tokens(said=str(error)), 404)
+        return _said(_tokens, error)
     forget_tokens()
     audited("revoke token", f"{token.name} ({key})", _why())
-    return redirect(url_for("people.tokens"))
+    return make_response({"id": key, "revoked": True}) if wants_json() else redirect(url_for("people.tokens"))
+
+
+def _said(page: Callable[[str], str], error: AbloopError) -> Response:
+    """Return the page with what is wrong on it; a program gets its JSON as for every error."""
+    if wants_json():
+        raise error
+    return make_response(page(str(error)), 404 if isinstance(error, UnknownNameError) else 400)
 
 
 def _people(said: str = "", shown: tuple[str, str] | None = None) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from flask import Flask
 
 from abloop.errors import DataError, MissingExtraError
+from abloop.ids import user
 from abloop.store.people import People
 from server.config import METRICS_DIRECTORY, Config
 from server.source import Source
@@ -45,21 +47,24 @@ def serve(make: Make, source: Source, config: Config, host: str, port: int, work
     """
     if not 1 <= workers <= 256:
         raise DataError(f"--workers is {workers}; allowed: 1 to 256")
-    try:
-        listening = _listen(host, port)
-        password = People(source.workspace().database).begin(at=time.time())
-    finally:
-        source.close()
-    shown = f"[{host}]" if ":" in host else host
-    told = _words(f"http://{shown}:{listening.getsockname()[1]}", password, host, config)
-    if workers > 1:
-        _gunicorn(make, config, listening, workers, told)
-        return
-    app = make()
-    try:
-        _waitress(app, config, listening, told)
-    finally:
-        app.extensions["abloop"].close()
+    with closing(_listen(host, port)) as listening:
+        run = partial(_gunicorn, _base(), make, workers) if workers > 1 else partial(_waitress, make())
+        try:  # last, so that nothing can keep the password from being printed
+            password = _begin(source)
+        finally:
+            source.close()
+        shown = f"[{host}]" if ":" in host else host
+        run(config, listening, _words(f"http://{shown}:{listening.getsockname()[1]}", password, host, config))
+
+
+def _begin(source: Source) -> str:
+    """Make the first account where there is none and return its one-time password; else an empty text."""
+    workspace, now = source.workspace(), time.time()
+    password = People(workspace.database).begin(at=now)
+    if password:
+        log, body = workspace.audit, {"role": "admin"}
+        log.append(at=now, who=user(), kind="command", what="create user", target="admin", why="first start", body=body)
+    return password
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -118,6 +123,7 @@ def _waitress(app: Flask, config: Config, listening: socket.socket, told: str) -
         while time.monotonic() < until and any(map(_busy, channels.values())):
             wasyncore.loop(timeout=0.05, use_poll=True, map=channels, count=1)
         listener.task_dispatcher.shutdown(timeout=1)
+        app.extensions["abloop"].close()
 
 
 def _busy(channel: Any) -> bool:
@@ -142,20 +148,30 @@ def _stopped_by(stop: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _gunicorn(make: Make, config: Config, listening: socket.socket, workers: int, told: str) -> None:
-    """Serve in several processes until told to stop."""
+def _base() -> type:
+    """Return what an application of gunicorn is made from.
+
+    Raises:
+        MissingExtraError: gunicorn is not installed.
+    """
     try:
         from gunicorn.app.base import BaseApplication
     except ModuleNotFoundError as error:
         raise MissingExtraError("several workers need the package gunicorn: pip install gunicorn") from error
+    found: type = BaseApplication
+    return found
 
-    class Application(BaseApplication):  # type: ignore[misc]
+
+def _gunicorn(base: type, make: Make, workers: int, config: Config, listening: socket.socket, told: str) -> None:
+    """Serve in several processes until told to stop."""
+
+    class Application(base):  # type: ignore[misc]
         """The app, as gunicorn runs it."""
 
         def load_config(self) -> None:
             """Set what gunicorn is told."""
             settings = {
-                "bind": f"fd://{listening.fileno()}",
+                "bind": f"fd://{os.dup(listening.fileno())}",
                 "workers": workers,
                 "worker_class": "gthread",
                 "threads": THREADS,
@@ -165,7 +181,6 @@ def _gunicorn(make: Make, config: Config, listening: socket.socket, workers: int
                 "loglevel": "warning",
                 "when_ready": lambda _: _tell(told),
                 "worker_exit": lambda _, worker: worker.app.wsgi().extensions["abloop"].close(),
-                "child_exit": lambda _, worker: _mark_dead(worker.pid),
                 "limit_request_field_size": 16_384,
                 "forwarded_allow_ips": "*" if config.proxies else "127.0.0.1",
             }
@@ -176,20 +191,14 @@ def _gunicorn(make: Make, config: Config, listening: socket.socket, workers: int
             """Make the app of one worker."""
             return make()
 
-    with tempfile.TemporaryDirectory(prefix="abloop-metrics-") as directory:
-        os.environ[METRICS_DIRECTORY] = directory
-        try:
-            Application().run()
-        except SystemExit as error:
-            if error.code:
-                raise
-        finally:
+    parent, directory = os.getpid(), tempfile.mkdtemp(prefix="abloop-metrics-")
+    os.environ[METRICS_DIRECTORY] = directory
+    try:
+        Application().run()
+    except SystemExit as error:
+        if error.code or os.getpid() != parent:  # a worker that ends comes along here too
+            raise
+    finally:
+        if os.getpid() == parent:
             os.environ.pop(METRICS_DIRECTORY, None)
-
-
-def _mark_dead(pid: int) -> None:
-    """Take the gauges of a worker that ended out of the metrics."""
-    from prometheus_client import multiprocess
-
-    if Path(os.environ[METRICS_DIRECTORY]).is_dir():
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            shutil.rmtree(directory, ignore_errors=True)

@@ -77,7 +77,7 @@ def _explain(loop: Loop, judged: Judged) -> None:
     """Keep for whom each arm works, for the dashboard."""
     if judged.learned is not None:
         from abloop.hte.kept import keep
-        from abloop.hte.report import explain
+        from abloop.hte.strategy import explain
 
         keep(loop, explain(*judged.learned, judged.verdict), who="cycle")
 

@@ -108,7 +108,7 @@ def explain(options: argparse.Namespace) -> int:
 def hte(options: argparse.Namespace) -> int:
     """Print for whom each arm works."""
     from abloop.hte.kept import keep
-    from abloop.hte.report import report
+    from abloop.hte.strategy import report
     from abloop.hte.words import report_text
 
     with closing(open_loop(options)) as loop, Progress() as progress:

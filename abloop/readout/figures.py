@@ -93,7 +93,7 @@ def forest(readout: Readout) -> go.Figure:
 
 
 def over_time(metric: MetricResult, confidence: float) -> go.Figure:
-    """Return the relative lift over all days so far: the interval of one look within the band of every look."""
+    """Return the relative lift over all days so far: the interval of one look within the paler one of every look."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -113,6 +113,7 @@ def over_time(metric: MetricResult, confidence: float) -> go.Figure:
                     fillcolor=see_through(colour, shade),
                     name=f"{arm}: {100 * confidence:g} % at {name}",
                     hoverinfo="skip",
+                    showlegend=False,
                 )
             )
         figure.add_trace(
@@ -124,7 +125,12 @@ def over_time(metric: MetricResult, confidence: float) -> go.Figure:
         raise DataError(
             f"measure {metric.metric!r} has no days to draw; name the column of times, and wait for a second day"
         )
-    return _finished(figure, f"Lift of {metric.metric} over all days so far", "", "relative lift", zero="y")
+    settled = [point.always for point in metric.days[len(metric.days) // 3 :] if math.isfinite(point.always.low)]
+    if settled:  # the first days know so little that they would flatten all others
+        low, high = min(0.0, *(each.low for each in settled)), max(0.0, *(each.high for each in settled))
+        figure.update_yaxes(range=[low - 0.1 * (high - low), high + 0.1 * (high - low)])
+    title = f"Lift of {metric.metric} over all days so far: {100 * confidence:g} % at one look, and at every look"
+    return _finished(figure, title, "", "relative lift", zero="y")
 
 
 def distribution(metric: MetricResult) -> go.Figure:

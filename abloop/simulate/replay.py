@@ -24,7 +24,7 @@ from abloop.errors import DataError
 from abloop.evaluate.ope import value_difference, weighted_value
 from abloop.evaluate.verdict import Verdict
 from abloop.hte.kept import keep
-from abloop.hte.report import explain
+from abloop.hte.strategy import explain
 from abloop.loop import Loop
 from abloop.models.artefact import Artefact
 from abloop.online import Strategy

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from abloop.store.access_tables import attempts
 from abloop.store.people import fold
 from abloop.store.sql import Database
-from abloop.store.tables import attempts
 
 MOST = 10
 WINDOW_SECONDS = 15 * 60.0

@@ -14,8 +14,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from abloop.store.access_tables import audit, settings
 from abloop.store.sql import Database
-from abloop.store.tables import audit, settings
 
 FIRST = "0" * 64
 _LOCK = 0x6175646974  # "audit": who holds this advisory lock of Postgres appends

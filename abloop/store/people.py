@@ -10,9 +10,9 @@ import msgspec
 import sqlalchemy as sa
 
 from abloop.errors import DataError, UnknownNameError, listed, unknown
+from abloop.store.access_tables import people, sessions
 from abloop.store.secret import draw_password, fingerprint, hash_secret, require_password, verify_secret
 from abloop.store.sql import Database
-from abloop.store.tables import people, sessions
 
 Role = Literal["viewer", "editor", "admin"]
 Grant = Literal["read", "edit", "ingest", "admin"]

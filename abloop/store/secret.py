@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from abloop.errors import DataError, MissingExtraError
+from abloop.store.access_tables import settings
 from abloop.store.sql import Database
-from abloop.store.tables import settings
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

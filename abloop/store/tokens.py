@@ -10,10 +10,10 @@ import msgspec
 import sqlalchemy as sa
 
 from abloop.errors import DataError, UnknownNameError, listed, unknown
+from abloop.store.access_tables import tokens
 from abloop.store.people import Grant
 from abloop.store.secret import hash_secret
 from abloop.store.sql import Database
-from abloop.store.tables import tokens
 
 PREFIX = "abl"  # by which scanners of leaked secrets know one
 _SIGNS = "abcdefghijklmnopqrstuvwxyz234567"

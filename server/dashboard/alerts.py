@@ -75,7 +75,7 @@ def traffic_alerts(traffic: Traffic, blueprint: Blueprint) -> tuple[Banner, ...]
     gone = {name: share for name, share in traffic.missing.items() if share > MANY_MISSING and name in wanted}
     if gone:
         listed = ", ".join(f"{name!r} on {percent(share)}" for name, share in sorted(gone.items(), key=lambda x: -x[1]))
-        text = f"Missing of the rows: {listed}. What is missing cannot tell units apart."
+        text = f"On many rows a feature has no value: {listed}. What is missing cannot tell units apart."
         found.append(Banner("note", "Features are missing", text))
     if traffic.least < THIN:
         text = f"Some arms were drawn with a probability of {traffic.least:.2g} only, so that single rows weigh a lot."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import current_app, redirect, render_template, request, url_for
@@ -10,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from abloop.blueprint import Blueprint
 from abloop.hte.kept import KeptReport, keep, newest
+from abloop.hte.results import EffectReport
 from abloop.store.serving import Serving
 from server.access import allow, principal
 from server.audit import audited
@@ -27,6 +29,7 @@ from server.dashboard.effect_tables import (
     tree_rows,
 )
 from server.dashboard.jobs import Jobs
+from server.dashboard.reads import lasting
 from server.dashboard.routes import command, routes, source
 from server.numbers import moment
 
@@ -74,7 +77,7 @@ def compute_effects(name: str) -> Response:
     if not _refusal(blueprint):
 
         def work(progress: object) -> None:
-            from abloop.hte.report import report
+            from abloop.hte.strategy import report
 
             keep(workspace, report(workspace, name, progress=progress), who=asking.name)  # type: ignore[arg-type]
 
@@ -114,13 +117,23 @@ def _stale(workspace: Workspace, serving: Serving, kept: KeptReport | None) -> s
     return f"{fresh:,} of {rows:,} complete rows came since." if fresh > 0 else ""
 
 
+def _figures(report: EffectReport) -> tuple[dict[str, dict[str, Chart | None]], Chart | None]:
+    """Return the figures of each treatment, and that of all ways of giving arms."""
+    drawn = {
+        arm: {kind: chart(partial(report.plot, kind, arm)) for kind in KINDS}  # type: ignore[arg-type]
+        for arm in report.predicted
+    }
+    return drawn, chart(partial(report.plot, "policies"))
+
+
 def _shown(kept: KeptReport) -> dict[str, object]:
     """Return the report as tables and figures."""
     report = kept.report
+    drawn, policies = lasting(("effects", report.strategy, kept.at, kept.who, report.rows), lambda: _figures(report))
     arms = [
         (
             arm,
-            {kind: chart(lambda kind=kind, arm=arm: report.plot(kind, arm)) for kind in KINDS},  # type: ignore[misc]
+            drawn[arm],
             {
                 "effects": histogram_rows(report, arm),
                 "parts": calibration_rows(report, arm),
@@ -129,7 +142,6 @@ def _shown(kept: KeptReport) -> dict[str, object]:
         )
         for arm in report.predicted
     ]
-    policies: Chart | None = chart(lambda: report.plot("policies"))
     return {
         "report": report,
         "arms": arms,

@@ -46,7 +46,6 @@ def strategy(name: str) -> str:
         serving=serving,
         phase=present.phase(serving, blueprint, judged, now),
         gate=present.gate(last, serving, blueprint, now),
-        cycle=command("cycle", name),
         notes=banners(seen),
         recommendation=seen.recommendation,
         steps=next_steps(seen, serving, blueprint, last, command),
@@ -76,8 +75,8 @@ def _records(workspace: Workspace, serving: Serving, blueprint: Blueprint, now: 
             *custody_alerts(custody, serving.phase, _newest(custody, files), now),
             *traffic_alerts(days, blueprint),
         ),
-        "arrivals": chart(lambda: arrivals(days)),
-        "balance": chart(lambda: balance(days, planned)) if drawn else None,
+        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days))),
+        "balance": once(workspace, name, "balance", lambda: chart(lambda: balance(days, planned))) if drawn else None,
         "days": traffic_rows(days),
         "data": data_facts(custody, files, now),
     }

@@ -151,9 +151,16 @@ def _facts(verdict: Verdict) -> tuple[tuple[str, str], ...]:
         *_monthly(verdict),
         ("Units", f"{verdict.n:,}"),
         *_needed(verdict),
-        ("Learner", f"{verdict.learner.upper()}-learner" if verdict.learner else DASH),
+        ("Learner", _learner(verdict.learner)),
         ("Bounds are", _bounds(verdict)),
     )
+
+
+def _learner(name: str) -> str:
+    """Return what a learner is called."""
+    if name == "constant":
+        return "one effect for everybody"
+    return f"{name.upper()}-learner" if len(name) == 1 else name or DASH
 
 
 def _monthly(verdict: Verdict) -> list[tuple[str, str]]:

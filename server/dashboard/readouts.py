@@ -16,11 +16,12 @@ from abloop.errors import UnknownNameError, unknown
 from abloop.readout import MetricResult, Readout
 from abloop.readout.figures import balance
 from abloop.readout.text import MEANINGS
+from abloop.store.workspace import Workspace
 from server.access import allow, principal
 from server.dashboard import tables
 from server.dashboard.alerts import banners
-from server.dashboard.charts import chart
-from server.dashboard.reads import read_days, read_readout
+from server.dashboard.charts import Chart, chart
+from server.dashboard.reads import once, read_days, read_readout
 from server.dashboard.routes import routes, source
 from server.dashboard.scorecard import day_rows, detail_rows, groups, masked, segments
 from server.numbers import moment
@@ -44,7 +45,8 @@ def readout(name: str) -> str:
     reading = _reading(blueprint)
     seen = read_readout(workspace, name, reading)
     metric = _metric(seen)
-    planned = dict(zip((arm.name for arm in blueprint.ordered_arms()), blueprint.weights(), strict=True))
+    how = msgspec.json.encode((reading, metric.metric if metric else "")).decode()
+    drawn = once(workspace, name, f"figures {how}", lambda: _figures(workspace, blueprint, seen, metric))
     wanted = {key: value for key, value in request.args.items() if key in ("inference", "by", "metric") and value}
     return render_template(
         "readout.html",
@@ -53,8 +55,7 @@ def readout(name: str) -> str:
         notes=banners(seen),
         traffic=tables.traffic(seen, blueprint),
         groups=groups(seen, tables.made_of(blueprint)),
-        balance=chart(lambda: balance(read_days(workspace, name), planned)) if blueprint.is_choice else None,
-        forest=chart(lambda: seen.plot("forest")),
+        **drawn,
         policy=tables.policy(seen),
         reading=reading,
         inferences=TITLES,
@@ -62,14 +63,26 @@ def readout(name: str) -> str:
         features=_categories(blueprint),
         metric=metric,
         days=day_rows(metric) if metric else (),
-        over_time=chart(lambda: seen.plot("time", metric.metric)) if metric else None,
-        spread=chart(lambda: seen.plot("distribution", metric.metric)) if metric else None,
         details=detail_rows(metric) if metric else (),
         segments=segments(metric, all_cells="edit" in principal().grants) if metric else (),
         wanted=wanted,
         url=here.url,
         computed=moment(now, now),
     )
+
+
+def _figures(
+    workspace: Workspace, blueprint: Blueprint, seen: Readout, metric: MetricResult | None
+) -> dict[str, Chart | None]:
+    """Return the figures of the page."""
+    planned = dict(zip((arm.name for arm in blueprint.ordered_arms()), blueprint.weights(), strict=True))
+    days = read_days(workspace, blueprint.strategy)
+    return {
+        "balance": chart(lambda: balance(days, planned)) if blueprint.is_choice else None,
+        "forest": chart(lambda: seen.plot("forest")),
+        "over_time": chart(lambda: seen.plot("time", metric.metric)) if metric else None,
+        "spread": chart(lambda: seen.plot("distribution", metric.metric)) if metric else None,
+    }
 
 
 @routes.get("/readouts.json/<name:name>")

@@ -56,8 +56,9 @@ def next_steps(
         return (Step("Ask the gate: it has not seen these rows yet.", command("cycle", name)),)
     proven = verdict.verdict != "not enough evidence"
     steps = _proven(serving, blueprint) if proven else _unproven(verdict, blueprint)
-    if seen.recommendation.advice == "roll back":
-        steps.append(Step(seen.recommendation.text, page="dashboard.readout", link="Readout"))
+    said = seen.recommendation
+    if said.advice == "roll back" or (said.advice == "keep running" and said.arm):  # a guardrail is open
+        steps.append(Step(said.text, page="dashboard.readout", link="Readout"))
     if serving.phase in ("personalise", "ship"):
         waits = "Wait for the first complete rows since it is served: they show whether the gain is real."
         done = "Nothing has to be done: it is served, and goes on being measured on the explore share."

@@ -10,6 +10,16 @@
     return { ink: of("--ink"), quiet: of("--quiet"), grid: of("--grid"), zero: of("--zero"), panel: of("--panel") };
   };
 
+  const NARROW = 520;
+  const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+  // Names that would take the width of a small screen are cut; touching a point shows them whole.
+  const narrowed = (data, layout) => {
+    const names = [...new Set(data.flatMap((trace) => (trace.y || []).filter((each) => typeof each === "string")))];
+    if (names.length) Object.assign(layout.yaxis, { tickvals: names, ticktext: names.map((name) => short(name, 16)) });
+    return data.map((trace) => ({ ...trace, name: short(trace.name || "", 24) }));
+  };
+
   const layoutOf = (given, height, width) => {
     const { ink, quiet, grid, zero, panel } = colours();
     const axis = { gridcolor: grid, linecolor: grid, zerolinecolor: zero, tickfont: { color: quiet }, automargin: true };
@@ -22,7 +32,8 @@
       margin: { l: 48, r: 12, t: 12, b: 40 },
       hoverlabel: { bgcolor: panel, bordercolor: zero, font: { color: ink } },
       legend: { ...given.legend, orientation: "h", y: 1.02, yanchor: "bottom", x: 0, title: { text: "" } },
-      dragmode: width < 600 ? false : "zoom",
+      dragmode: width < NARROW ? false : "zoom",
+      width,
     };
     for (const name of new Set([...Object.keys(given).filter((key) => /^[xy]axis\d*$/.test(key)), "xaxis", "yaxis"])) {
       layout[name] = { ...axis, ...given[name] };
@@ -37,16 +48,27 @@
     const { data, layout } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
     const height = Number(figure.dataset.height) || 340;
     const width = box.clientWidth;
-    const options = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
+    const options = { displaylogo: false, displayModeBar: false, scrollZoom: false };
     box.replaceChildren();
     box.classList.add("drawn");
     box.style.minHeight = `${height}px`;
-    Plotly.newPlot(box, data, layoutOf(layout, height, width), options);
+    const shown = layoutOf(layout, height, width);
+    Plotly.newPlot(box, width < NARROW ? narrowed(data, shown) : data, shown, options);
   };
 
   const drawAll = () => figures.forEach(draw);
   if (figures.length && typeof Plotly !== "undefined") {
-    drawAll();
+    const widths = new Map();
+    const watch = new ResizeObserver((changed) => {
+      for (const { target, contentRect } of changed) {
+        const width = Math.round(contentRect.width);
+        if (width && widths.get(target) !== width) {
+          widths.set(target, width);
+          requestAnimationFrame(() => draw(target.closest("figure")));
+        }
+      }
+    });
+    figures.forEach((figure) => watch.observe(figure.querySelector(".canvas")));
     dark.addEventListener("change", drawAll);
   }
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));

@@ -25,7 +25,7 @@ from tests.server import changes
 from tests.server.changes.access import Change
 from tests.server.people import bearer, client_of, csrf
 
-OPEN = {"static", "operation.healthz", "operation.readyz", "login.login", "login.enter"}
+OPEN = {"static", "dashboard.plotly", "operation.healthz", "operation.readyz", "login.login", "login.enter"}
 ARGUMENTS = {"filename": "abloop.css", "name": "none", "key": "none"}
 PEOPLE = ("viewer", "editor", "admin")
 TOKENS = ("read", "edit", "ingest", "admin")

@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from abloop.errors import StoreError
+from abloop.store.access_tables import audit, settings
 from abloop.store.audit import FIRST, Audit, digest
 from abloop.store.sql import Database
-from abloop.store.tables import audit, settings
 
 ROOT = Path(__file__).parents[2]
 APPEND = """

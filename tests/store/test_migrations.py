@@ -28,7 +28,21 @@ from tests.store import released
 
 ROWS = 100_000 if os.environ.get("ABLOOP_LONG") == "1" else 300
 ROOT = Path(__file__).parents[2]
-NEW = ("abloop_late", "abloop_dead", "abloop_counts", "abloop_erased", "abloop_tunings", "abloop_reports")
+ADDED = (
+    "late",
+    "dead",
+    "counts",
+    "erased",
+    "tunings",
+    "people",
+    "sessions",
+    "tokens",
+    "attempts",
+    "settings",
+    "audit",
+    "reports",
+)
+NEW = tuple(f"abloop_{name}" for name in ADDED)
 releases = pytest.mark.parametrize("release", released.RELEASES)
 PAUSE = """
 import sys, time

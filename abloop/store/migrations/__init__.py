@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from abloop.errors import StoreError
-from abloop.store.tables import metadata, schema
+from abloop.store.access_tables import metadata
+from abloop.store.tables import schema
 
 SCHEMA_VERSION = 5
 LOCK_SECONDS = 2  # a change waits that long for others' transactions, and holds up those that come after it

@@ -1,0 +1,30 @@
+"""Changes made on the pages of strategies."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from abloop.blueprint import from_mapping
+from server.source import Source
+from tests.loops import two_arms
+from tests.server.changes.access import Change
+from tests.server.people import csrf
+
+
+def _compute(app: Flask, browser: FlaskClient) -> TestResponse:
+    source: Source = app.extensions["abloop"]
+    workspace = source.workspace()
+    workspace.catalogue.add_blueprint(from_mapping(two_arms()), at=time.time(), who="tests", why="")
+    answer = browser.post("/effects/checkout", data={"csrf_token": csrf(browser, "/effects/checkout")})
+    jobs = app.extensions.get("abloop_jobs")
+    while jobs is not None and (job := jobs.find("checkout")) is not None and job.open:
+        time.sleep(0.01)
+    return answer
+
+
+CHANGES: dict[str, Change] = {"dashboard.compute_effects": _compute}
+UNAUDITED: dict[str, str] = {}
