@@ -97,7 +97,7 @@ class Errands:
             directory = None if self._directory is None else str(self._directory)
             order = msgspec.json.encode(Order(self._url, directory, str(place), errand))
             child = subprocess.Popen(
-                [sys.executable, "-m", "server.errands"],
+                [sys.executable, "-c", "from server.errands import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(lock,),  # it holds the lock from here on, until it ends, however it ends
@@ -206,5 +206,6 @@ def run(order: Order) -> Errand:
     return errand
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do what standard input orders."""
     run(msgspec.json.decode(sys.stdin.buffer.read(), type=Order))

@@ -12,7 +12,13 @@ from abloop.optimize.trials import Lift, Point, Trial, frontier, keeps
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-BEST, EXPECTED, BEATEN, BEYOND = "#0072b2", "#e69f00", "#7f7f7f", "#d55e00"  # after Okabe and Ito, for all eyes
+BEST, EXPECTED, BEATEN, BEYOND, SERVED = (
+    "#0072b2",
+    "#e69f00",
+    "#7f7f7f",
+    "#d55e00",
+    "#f0e442",
+)  # after Okabe and Ito, for all eyes
 Z = 1.96
 HOVER = "%{customdata[0]}<br>%{customdata[1]}<extra>%{fullData.name}</extra>"
 
@@ -70,7 +76,7 @@ def frontier_figure(
         shown = [trial for trial in mine if upwards in trial.lifts and (not across or across in trial.lifts)]
         if shown:
             figure.add_trace(_measured(shown, across, upwards, kind, kinds[kind]))
-    served = {"symbol": "x", "size": 11, "color": "#000000"}
+    served = {"symbol": "star", "size": 15, "color": SERVED, "line": {"width": 1, "color": "#000000"}}
     figure.add_trace(go.Scatter(x=[0 if across else -1], y=[0], mode="markers", name="as served", marker=served))
     _limit_lines(figure, limits, across, upwards)
     _lay_out(figure, objectives, across, upwards)
@@ -156,14 +162,30 @@ def _expected(points: Sequence[Point], across: str, upwards: str) -> Any:
 
 
 def _limit_lines(figure: go.Figure, limits: Sequence[Limit], across: str, upwards: str) -> None:
-    """Draw the limits of the metrics that are drawn."""
+    """Draw the limits of the metrics that are drawn, and shade what is beyond them."""
     for limit in limits:
-        for bound in (limit.most, limit.least):
-            look = {"line": {"color": BEYOND, "dash": "dash"}, "annotation_text": f"limit of {limit.metric}"}
-            if bound is not None and limit.metric == across:
-                figure.add_vline(x=bound, **look)
-            if bound is not None and limit.metric == upwards:
-                figure.add_hline(y=bound, **look)
+        for bound, out in ((limit.most, 1), (limit.least, -1)):
+            for metric, line, area, side in (
+                (across, figure.add_vline, figure.add_vrect, "x"),
+                (upwards, figure.add_hline, figure.add_hrect, "y"),
+            ):
+                if bound is None or limit.metric != metric:
+                    continue
+                line(**{side: bound}, line={"color": BEYOND, "dash": "dash"}, annotation_text=f"limit of {metric}")
+                far = _farthest(figure, side, out)
+                if (far - bound) * out > 0:
+                    area(**{f"{side}0": bound, f"{side}1": far}, fillcolor=BEYOND, opacity=0.08, line_width=0)
+
+
+def _farthest(figure: go.Figure, side: str, out: int) -> float:
+    """Return how far the marks of a figure go on one side of an axis, with their intervals and some room."""
+    ends = [0.0]
+    for trace in figure.data:
+        places = [float(place) for place in trace[side] or ()]
+        errors = [float(error) for error in trace[f"error_{side}"].array or [0.0] * len(places)]
+        ends += [place + out * error for place, error in zip(places, errors, strict=True)]
+    low, high = min(ends), max(ends)
+    return high + 0.06 * (high - low) if out > 0 else low - 0.06 * (high - low)
 
 
 def _lay_out(figure: go.Figure, objectives: Sequence[Objective], across: str, upwards: str) -> None:

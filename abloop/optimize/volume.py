@@ -15,7 +15,7 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
     """Return the hypervolume that the frontier of trials dominates above the weights that serve.
 
     Each objective counts as its change, so that what serves is the origin; of one objective it is the best change.
-    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; computed by BoTorch.
+    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; of three or more computed by BoTorch.
 
     Args:
         trials: Those tried.
@@ -39,6 +39,8 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
         return 0.0
     if len(objectives) == 1:
         return max(point[0] for point in better)
+    if len(objectives) == 2:
+        return _area(better)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the libraries' own
@@ -49,3 +51,19 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
     origin = torch.zeros(len(objectives), dtype=torch.double)
     found: float = Hypervolume(origin).compute(torch.tensor(better, dtype=torch.double))
     return float(found)
+
+
+def _area(points: Sequence[Sequence[float]]) -> float:
+    """Return the area that points above the origin dominate.
+
+    Example:
+        >>> _area([(1.0, 3.0), (2.0, 1.0), (1.0, 1.0)])
+        4.0
+    """
+    found, height = 0.0, 0.0
+    for across, upwards in sorted(
+        map(tuple, points), reverse=True
+    ):  # from the right: each adds what stands out above those before
+        found += across * max(0.0, upwards - height)
+        height = max(height, upwards)
+    return found

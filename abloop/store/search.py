@@ -146,8 +146,15 @@ def _search(workspace: Workspace, wanted: Sequence[Asked], most: int) -> list[Fo
 def found_of(made: Decision, where: Where = "") -> Found:
     """Return a decision as a search finds it."""
     return Found(
-        *(made.decision_id, made.strategy, made.version, made.unit, made.time, made.arm, made.propensity, made.phase),
-        where,
+        decision_id=made.decision_id,
+        strategy=made.strategy,
+        version=made.version,
+        unit=made.unit,
+        time=made.time,
+        arm=made.arm,
+        propensity=made.propensity,
+        phase=made.phase,
+        where=where,
     )
 
 
@@ -224,7 +231,7 @@ def _joined(workspace: Workspace, asked: Asked) -> list[Found]:
         wanted.append("(time < ? OR (time = ? AND decision_id < ?))")
         given += [asked.before[0], asked.before[0], asked.before[1]]
     rows = _query(paths(workspace.table_directory, files), wanted, [*given, asked.most])
-    return [Found(row[0], asked.strategy, *row[1:], "joined") for row in rows]
+    return [Found(row[0], asked.strategy, *row[1:], "joined") for row in rows]  # type: ignore[call-arg]
 
 
 def _query(files: Sequence[str], wanted: Sequence[str], given: Sequence[Any]) -> list[tuple[Any, ...]]:

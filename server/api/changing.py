@@ -84,7 +84,7 @@ def get_effects(query: EffectsQuery) -> EffectReport:
     kept = None if query.fresh else newest(opened, query.strategy)
     if kept is not None:
         return kept.report
-    from abloop.hte.report import report  # here, so that a server that is never asked loads no learners
+    from abloop.hte.strategy import report  # here, so that a server that is never asked loads no learners
 
     made = report(opened, query.strategy)
     keep(opened, made, who=principal().name)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from server.dashboard import assets, decisions, editor, effects, landing, models, readouts, strategies, versions
+from server.dashboard import (
+    assets,
+    decisions,
+    editor,
+    effects,
+    landing,
+    models,
+    readouts,
+    strategies,
+    tradeoffs,
+    versions,
+)
 from server.dashboard.routes import routes
 
-PAGES = (assets, decisions, editor, effects, landing, models, readouts, strategies, versions)
+PAGES = (assets, decisions, editor, effects, landing, models, readouts, strategies, tradeoffs, versions)
 __all__ = ["PAGES", "routes"]

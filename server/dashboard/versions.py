@@ -9,19 +9,20 @@ import msgspec
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from abloop.compare import compare, stop_comparing
+from abloop.compare import compare, read_comparison, stop_comparing
 from abloop.errors import DataError
+from abloop.readout import SRM_ALARM
 from abloop.rollout.pause import pause as stop
 from abloop.rollout.pause import resume as go_on
 from abloop.rollout.promote import withdraw as take_back
 from abloop.rollout.versions import rollback
 from server.access import allow, principal
 from server.audit import audited
-from server.dashboard import changes, present
+from server.dashboard import changes, present, tables
 from server.dashboard.routes import errands, routes, source
 from server.dashboard.why import require_why
 from server.errands import Errand
-from server.numbers import Moment, moment
+from server.numbers import Moment, moment, p_value
 
 PAGE = 50
 
@@ -79,6 +80,7 @@ def versions(name: str) -> str:
         last=last,
         total=len(known),
         comparison=workspace.comparisons.current().get(name),
+        compared=_compared(name),
         manual=served.lifecycle.switch == "manual",
         withdrawable=serving.phase in ("personalise", "ship"),
         errand=errands().last(name),
@@ -206,6 +208,22 @@ def errand(name: str) -> dict[str, Any]:
     """Say how the strategy's last errand goes, for the script that waits for it."""
     found = errands().last(name)
     return {"status": found.status if found else "none"}
+
+
+def _compared(name: str) -> dict[str, Any] | None:
+    """Return what the newest comparison says; None where there never was one."""
+    workspace, now = source().workspace(), time.time()
+    if workspace.comparisons.last(name) is None:
+        return None
+    found = read_comparison(workspace, name)
+    return {
+        "running": found.running,
+        "since": moment(found.since, now),
+        "units": [(arm[1:], f"{count:,}") for arm, count in found.units.items()],
+        "srm": p_value(found.srm),
+        "unhealthy": found.srm < SRM_ALARM,
+        "tables": [tables.table(metric) for metric in found.metrics],
+    }
 
 
 def _version() -> int:

@@ -28,10 +28,12 @@ def test_trials_are_drawn_by_kind_with_intervals_and_limits() -> None:
     assert (drawn["beaten by none"].x, drawn["beaten by none"].y) == ((-0.2,), (0.1,))
     assert drawn["beaten by none"].error_y.array[0] == pytest.approx(0.0196)
     assert "trial 0: w 0.5" in drawn["beaten by none"].customdata[0][0]
-    assert len(figure.layout.shapes) == 1
+    assert [shape.type for shape in figure.layout.shapes] == ["line"]  # no mark is beyond that limit
     other = frontier_figure(trials, GOALS, limits, axes=("latency", "orders"))
     assert other.layout.xaxis.title.text.startswith("latency")
-    assert len(other.layout.shapes) == 1
+    line, area = other.layout.shapes
+    assert (line.x0, area.type, area.x0) == (0.02, "rect", 0.02)
+    assert area.x1 > 0.5
 
 
 def test_one_objective_stands_in_the_order_of_trials() -> None:

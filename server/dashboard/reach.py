@@ -1,0 +1,143 @@
+"""Trials and rounds of tuning, as a page shows them. Pure: no store, no clock, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from abloop.blueprint.tuning import Limit
+from abloop.optimize.trials import Round, State, Trial, keeps
+from abloop.store.serving import Comparison
+from server.dashboard.alerts import Banner
+from server.dashboard.present import Chip
+from server.numbers import DASH, Moment, moment, percent
+
+Z = 1.96
+TRIALS = {
+    "best": Chip("beaten by none", "proven", "★"),
+    "beaten": Chip("beaten", "none", "·"),
+    "beyond": Chip("beyond a limit", "wait", "!"),
+    "proposed": Chip("proposed", "none", "…"),
+    "failed": Chip("says nothing", "wait", "!"),
+}
+ROUNDS = {
+    "proposed": Chip("not begun", "wait", "…"),
+    "running": Chip("runs", "serving", "⇄"),
+    "read": Chip("read", "proven", "✓"),
+    "marked": Chip("says nothing", "wait", "!"),
+}
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """One trial.
+
+    Attributes:
+        number: Of the trial.
+        round: Of its round.
+        version: Blueprint version that has its weights; 0 before there is one.
+        weights: Weight and value as text.
+        changes: Metric, change and its 95 % interval as text; dashes where it was not measured.
+        units: Units behind them.
+        chip: What it is.
+        reason: Why it says nothing.
+        read: Whether it can be served.
+    """
+
+    number: int
+    round: int
+    version: int
+    weights: tuple[tuple[str, str], ...]
+    changes: tuple[tuple[str, str, str], ...]
+    units: str
+    chip: Chip
+    reason: str
+    read: bool
+
+
+class Dealt(msgspec.Struct, frozen=True):
+    """One round.
+
+    Attributes:
+        number: Of the round.
+        chip: What it is.
+        at: When it was proposed.
+        baseline: Version that served.
+        trials: How many.
+        units: Fewest units of a trial.
+        reach: Hypervolume after it, as text.
+        reason: Why it says nothing.
+    """
+
+    number: int
+    chip: Chip
+    at: Moment
+    baseline: int
+    trials: int
+    units: str
+    reach: str
+    reason: str
+
+
+def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metrics: Sequence[str]) -> Tried:
+    """Return a trial as a line of the table."""
+    kind = trial.status if trial.status != "read" else _kind(trial, best, limits)
+    changes = []
+    for metric in metrics:
+        lift = trial.lifts.get(metric)
+        if lift is None:
+            changes.append((metric, DASH, ""))
+        else:
+            ends = [percent(lift.mean + side * Z * lift.error, sign=True) for side in (-1, 1)]
+            changes.append((metric, percent(lift.mean, sign=True), f"[{ends[0]}, {ends[1]}]"))
+    weights = tuple((name, f"{value:.4g}") for name, value in trial.weights.items())
+    return Tried(
+        trial.number,
+        trial.round,
+        trial.version,
+        weights,
+        tuple(changes),
+        f"{trial.units:,}",
+        TRIALS[kind],
+        trial.reason,
+        trial.status == "read",
+    )
+
+
+def _kind(trial: Trial, best: Collection[int], limits: tuple[Limit, ...]) -> str:
+    """Return what a trial that was read is."""
+    return "best" if trial.number in best else "beaten" if keeps(trial.lifts, limits) else "beyond"
+
+
+def dealt(round_: Round, state: State, reach: Sequence[float], now: float) -> Dealt:
+    """Return a round as a line of the table."""
+    mine = state.of(round_.number)
+    fewest = min((trial.units for trial in mine), default=0)
+    far = f"{reach[round_.number]:.4g}" if round_.number < len(reach) and round_.status == "read" else DASH
+    units = f"{fewest:,}" if round_.status in ("read", "marked") else DASH
+    at = moment(round_.at, now)
+    return Dealt(round_.number, ROUNDS[round_.status], at, round_.baseline, len(mine), units, far, round_.reason)
+
+
+def banners(
+    state: State, best: Collection[int], comparison: Comparison | None, bounds: Mapping[str, tuple[float, float]]
+) -> tuple[Banner, ...]:
+    """Return what a reader must know first."""
+    found = []
+    if not bounds:
+        text = "Give weights of the policy a range, policy.weights low and high: then they can be turned, and measured."
+        found.append(Banner("note", "There is nothing to tune yet", text))
+    last = state.rounds[-1] if state.rounds else None
+    if last is not None and last.status == "marked":
+        found.append(Banner("warning", f"Round {last.number} says nothing", f"{last.reason}. Propose the next one."))
+    if last is not None and last.status == "proposed":
+        text = "The process that proposed it ended. Propose again: it goes on where it was, and nothing is doubled."
+        found.append(Banner("warning", f"Round {last.number} was not begun", text))
+    if state.read() and not best:
+        text = "Every trial that was read is beyond a limit. Loosen tuning.limits, or give weights other ranges."
+        found.append(Banner("warning", "Nothing that was tried keeps the limits", text))
+    if comparison is not None and state.open is None:
+        compared = " and ".join(f"version {entry.version}" for entry in comparison.entries)
+        text = f"{compared} decide side by side; a round can be proposed once that has ended."
+        found.append(Banner("note", "A comparison runs", text[0].upper() + text[1:]))
+    return tuple(found)

@@ -1,0 +1,150 @@
+"""The page of trade-offs in each state of tuning, and each step that is taken there."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from abloop import tuning
+from abloop.optimize.trials import Lift, Round, State, Trial
+from abloop.registration import register
+from abloop.simulate.tradeoffs import SERVED, blueprint
+from server import create_app
+from server.errands import Errand, Order, run
+from tests.loops import two_arms
+from tests.server.changes.edit import tuned
+from tests.server.dashboard.test_editor import changes_of, post, workspace_of
+from tests.server.people import client_of
+from tests.server.reading import read
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    """Return a server of an empty installation."""
+    return create_app(f"sqlite:///{tmp_path}/abloop.db")
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    """Return an editor's browser."""
+    return client_of(app, "editor")
+
+
+def keep(app: Flask, *trials: Trial, status: str = "read", reason: str = "") -> None:
+    """Keep a state of one round with these trials."""
+    workspace = workspace_of(app)
+    round_ = Round(0, 1, status, 1, time.time(), reason)  # type: ignore[arg-type]
+    workspace.tunings.advance(State("shop_list", (round_,), trials), at=0.0, who="tests", why="tests")
+
+
+def trial(number: int, orders: float, compute: float, latency: float = 0.0) -> Trial:
+    """Return a trial that was read."""
+    lifts = {"orders": Lift(orders, 0.01), "compute": Lift(compute, 0.01), "latency": Lift(latency, 0.01)}
+    return Trial(number, 0, {"fresh": number / 10}, "read", version=1, lifts=lifts, units=900)
+
+
+def wait(browser: FlaskClient) -> None:
+    """Wait until the errand has ended."""
+    until = time.monotonic() + 120
+    while browser.get("/errand/shop_list").json == {"status": "running"} and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def test_each_state_says_what_it_is(app: Flask, browser: FlaskClient) -> None:
+    """Nothing to tune, never tuned, a marked round, nothing within the limits: each says so, and what to do."""
+    register(workspace_of(app), two_arms())
+    assert "There is nothing to tune yet" in read(browser, "/tradeoffs/checkout").text
+    assert "no weight with a range" in post(browser, "/propose/checkout", 422, why="try")
+    register(workspace_of(app), blueprint())
+    assert "It was never tuned" in read(browser, "/tradeoffs/shop_list").text
+    assert "no round" in post(browser, "/read/shop_list", 422, why="read")
+    assert "was not read" in post(browser, "/pick/shop_list", 422, trial=3, why="try")
+    keep(
+        app,
+        Trial(0, 0, {"fresh": 0.5}, "failed", reason="no unit got it"),
+        status="marked",
+        reason="another comparison",
+    )
+    text = read(browser, "/tradeoffs/shop_list").text
+    assert "Round 0 says nothing" in text
+    assert "no unit got it" in text
+
+
+def test_what_keeps_no_limit_is_said(app: Flask, browser: FlaskClient) -> None:
+    """Where every trial is beyond a limit, the page says so and picks none for best."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.1, -0.1, latency=0.5))
+    text = read(browser, "/tradeoffs/shop_list").text
+    assert "Nothing that was tried keeps the limits" in text
+    assert "beyond a limit" in text
+    assert "beaten by none" not in text.replace("which of them none beats", "")
+
+
+def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
+    """Every number of the figure is in the table: changes with intervals, units, weights; any two metrics are drawn."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.1, -0.2), trial(1, 0.05, 0.1), trial(2, 0.3, -0.3, latency=0.5))
+    page = read(browser, "/tradeoffs/shop_list")
+    for said in ("+10.0", "+8.0", "+12.0", "900", "beaten by none", "beaten", "beyond a limit", "0.02"):
+        assert said in page.text
+    assert [tag for tag, _ in page.found].count("figure") == 2
+    answer = browser.get("/tradeoffs/shop_list?across=latency&upwards=orders").text
+    figure = json.loads(answer.split('<script type="application/json">')[1].split("</script>")[0])
+    assert figure["layout"]["xaxis"]["title"]["text"].startswith("latency")
+    read(browser, "/tradeoffs/shop_list?across=nothing", 404)
+    read(browser, "/tradeoffs/none", 404)
+
+
+def test_a_round_from_the_page(app: Flask, browser: FlaskClient) -> None:
+    """A round is proposed in the background, runs, is read, and one of its points is served, each with its why."""
+    register(workspace_of(app), blueprint())
+    assert "allowed: 1 to 100" in post(browser, "/propose/shop_list", 422, arms=999, why="try")
+    post(browser, "/propose/shop_list", arms=2, why="less compute")
+    assert "still runs" in post(browser, "/foresee/shop_list", 422, **{f"weight.{name}": 0.5 for name in SERVED})
+    wait(browser)
+    state = tuning.status(workspace_of(app), "shop_list")
+    assert (state.rounds[-1].status, len(state.trials)) == ("running", 2)
+    text = read(browser, "/tradeoffs/shop_list").text
+    assert "Units of each arm so far" in text
+    assert "Round 0 runs." in text
+    assert "too few units" in post(browser, "/read/shop_list", 422, why="now")
+    assert "round 0 of tuning" in post(browser, "/uncompare/shop_list", 422, why="no")
+    post(browser, "/read/shop_list", early="yes", why="now")
+    assert "Round 0 says nothing" in read(browser, "/tradeoffs/shop_list").text
+    assert [entry[1] for entry in changes_of(app)] == ["propose round", "read round"]
+
+
+def test_a_point_is_picked(app: Flask, browser: FlaskClient) -> None:
+    """A point is served beside what serves, with who and why."""
+    tuned(app)
+    post(browser, "/pick/shop_list", trial=1, why="less compute")
+    comparison = workspace_of(app).comparisons.current()["shop_list"]
+    assert [entry.version for entry in comparison.entries] == [1, 3]
+    assert (comparison.who, comparison.why) == ("an.editor", "less compute")
+    assert "A comparison runs" in read(browser, "/tradeoffs/shop_list").text
+    assert "The comparison so far" in read(browser, "/versions/shop_list").text
+    assert changes_of(app) == [("an.editor", "pick trial", "shop_list", "less compute")]
+
+
+def test_weights_are_foreseen(
+    app: Flask, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a model foresees of weights is told with its interval; why it cannot is told too."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.1, -0.2))
+    assert "allowed: 0 to 1" in post(browser, "/foresee/shop_list", 422, **{"weight.fresh": 3})
+    post(browser, "/foresee/shop_list", **{f"weight.{name}": 0.5 for name in SERVED})
+    wait(browser)
+    assert "It failed" in read(browser, "/tradeoffs/shop_list").text  # of one trial no model can be made
+    monkeypatch.setattr(tuning, "expect", lambda *_: [{"orders": Lift(0.05, 0.01)}])
+    place = next((tmp_path / "abloop.files" / "errands").glob("*.json"))
+    errand = Errand("foresee", "shop_list", "maria", "", time.time(), {"weights": {"fresh": 0.25}})
+    assert run(Order(f"sqlite:///{tmp_path}/abloop.db", None, str(place), errand)).status == "done"
+    text = read(browser, "/tradeoffs/shop_list").text
+    for said in ("Expected of", "fresh 0.25", "+5.0", "[+3.0", "+7.0"):
+        assert said in text
