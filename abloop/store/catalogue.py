@@ -173,12 +173,6 @@ class Catalogue:
             connection.execute(servings.insert().values(**row))
         return Serving(**row)
 
-    def artefact_bytes(self, name: str) -> bytes | None:
-        """Return the bytes of an artefact, to be verified by their reader; None where it is not there."""
-        with self._database.reading() as connection:
-            body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
-        return None if body is None else bytes(body)
-
     def artefact(self, name: str) -> Artefact:
         """Return a verified artefact.
 
@@ -186,7 +180,7 @@ class Catalogue:
             ArtefactError: Its bytes were altered.
             StoreError: It is not there.
         """
-        body = self.artefact_bytes(name)
+        body = artefact_bytes(self._database, name)
         if body is None:
             raise StoreError(f"database {self._database.url}: artefact {name[:12]} is missing. Train again")
         return unpack(name, body)
@@ -203,6 +197,13 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
+
+
+def artefact_bytes(database: Database, name: str) -> bytes | None:
+    """Return the bytes of an artefact, to be verified by their reader; None where it is not there."""
+    with database.reading() as connection:
+        body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+    return None if body is None else bytes(body)
 
 
 def _serving(row: Any) -> Serving:

@@ -12,6 +12,7 @@ import msgspec
 from flask import current_app, request
 
 from abloop.errors import DataError, UnknownNameError, unknown
+from abloop.store.catalogue import artefact_bytes as read_artefact
 from abloop.store.inspection import Inspector
 from abloop.store.kept import DatabaseSticky
 from abloop.store.served import change_token, read_served
@@ -122,7 +123,7 @@ def artefact_bytes(workspace: Workspace, name: str) -> bytes:
     Raises:
         UnknownNameError: There is none of this name.
     """
-    found = workspace.catalogue.artefact_bytes(name) if HASH.fullmatch(name) else None
+    found = read_artefact(workspace.database, name) if HASH.fullmatch(name) else None
     if found is None:
         raise UnknownNameError(f"there is no model {name!r:.80}; /v1/models lists those of a strategy")
     return found
