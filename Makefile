@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test long check bench serve clean
+.PHONY: setup demo test long fuzz check bench serve clean
 
 setup: .venv/.ready
 
@@ -26,6 +26,10 @@ test: setup
 long: setup
 	ABLOOP_LONG=1 $(BIN)/python -m pytest -p no:xdist tests/faults tests/store/test_migrations.py tests/stats/test_peers.py \
 		tests/truth tests/models/test_mutations.py
+
+# 20,000 generated requests to every endpoint of the API.
+fuzz: setup
+	ABLOOP_FUZZ=20000 $(BIN)/python -m pytest -n 2 tests/server/api/test_fuzz.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from abloop.blueprint import (
     Arm,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from abloop.explanation import Explanation
     from abloop.loop import Loop
+    from abloop.remote.loop import RemoteLoop
     from abloop.store.spool import Durability
 
 __version__ = "0.1.0"
@@ -82,24 +83,61 @@ __all__ = [
 ]
 
 
+@overload
+def connect(
+    url: str = ...,
+    directory: str | Path | None = ...,
+    *,
+    sources: Mapping[str, str | Callable[[str], Mapping[str, Any] | None]] | None = ...,
+    redis: str = ...,
+    durability: Durability = ...,
+    spool_bytes: int = ...,
+    pseudonym_key: bytes | str = ...,
+    clock: Callable[[], float] = ...,
+) -> Loop: ...
+
+
+@overload
+def connect(
+    url: str,
+    directory: str | Path | None = ...,
+    *,
+    token: str,
+    decide: Literal["here", "remote"] = ...,
+    deadline: float = ...,
+    insecure: bool = ...,
+    sources: Mapping[str, Callable[[str], Mapping[str, Any] | None]] | None = ...,
+    durability: Durability = ...,
+    spool_bytes: int = ...,
+    pseudonym_key: bytes | str = ...,
+    clock: Callable[[], float] = ...,
+) -> RemoteLoop: ...
+
+
 def connect(
     url: str = "sqlite:///abloop.db",
     directory: str | Path | None = None,
     *,
-    sources: Mapping[str, str | Callable[[str], Mapping[str, Any]]] | None = None,
+    sources: Mapping[str, Any] | None = None,
     redis: str = "",
     durability: Durability = "process",
     spool_bytes: int = 1 << 30,
     pseudonym_key: bytes | str = b"",
     clock: Callable[[], float] = time.time,
-) -> Loop:
-    """Open an installation; SQLite files and tables are made if they are not there.
+    token: str = "",
+    **remote: Any,
+) -> Loop | RemoteLoop:
+    """Open an installation by its database, or by its server.
+
+    SQLite files and tables are made if they are not there. With a server, decisions are still made in this process, on
+    what is pulled from it, and records are pushed to it; both go on by themselves when it was away.
 
     Args:
-        url: SQLAlchemy URL: `sqlite:///file.db` or `postgresql+psycopg://user:password@host/name`.
-        directory: Where spool and training tables go; beside an SQLite file by default.
+        url: SQLAlchemy URL: `sqlite:///file.db` or `postgresql+psycopg://user:password@host/name`; or a server,
+            `https://host`.
+        directory: Where spool and training tables go; beside an SQLite file by default, else in the current directory.
         sources: Where feature groups are fetched from, by the name that blueprints use: a database URL, or a
-            function of the entity's id that returns its values.
+            function of the entity's id that returns its values. With a server, functions alone: it fetches the rest.
         redis: URL of a Redis in which processes share fetched features, e.g. `redis://localhost:6379/0`.
         durability: What a record survives once `get_decision` or `log_observations` returned. `process`: the end of
             the process, by `kill -9` too. `power`: a loss of power as well; each call then waits for the disk, and
@@ -110,12 +148,15 @@ def connect(
         pseudonym_key: Secret of 16 to 64 bytes, for blueprints that `pseudonymise`: all processes need the same.
             The environment variable ABLOOP_PSEUDONYM_KEY is read where it is empty.
         clock: Gives seconds since 1970; for tests and replays.
+        token: Of a server: `abl_...`, as an admin made it, with the grant `ingest` (and `edit` to register).
+        remote: Of a server: `decide="remote"` asks it for each decision, within `deadline` seconds (0.05), else the
+            product gets the default; `insecure=True` lets `http://` leave this machine.
 
     Returns:
         The loop: `register`, `strategy`, `close`.
 
     Raises:
-        StoreError: Database or directory cannot be used, or `durability` or `spool_bytes` is none that is allowed.
+        StoreError: Database, server or directory cannot be used, or an argument is none that is allowed.
         DataError: The pseudonym key is too short or too long.
 
     Example:
@@ -123,6 +164,17 @@ def connect(
         >>> loop = connect(f"sqlite:///{tempfile.mkdtemp()}/shop.db")
         >>> loop.close()
     """
+    if url.lower().startswith(("https://", "http://")):
+        if not token or redis:
+            raise StoreError(f"server {url!r:.200}: give its token, connect(url, token='abl_...'), and no redis")
+        from abloop.remote.loop import RemoteLoop  # here, so that `import abloop` loads no HTTP library
+
+        kept: Any = {"durability": durability, "spool_bytes": spool_bytes, "pseudonym_key": pseudonym_key}
+        functions: Any = sources
+        return RemoteLoop(url, token, directory, clock, sources=functions, **kept, **remote)
+    if token or remote:
+        extra = ", ".join([*(["token"] if token else []), *remote])
+        raise StoreError(f"{extra}: allowed with a server alone, connect('https://...')")
     from abloop.loop import Loop  # here, so that `import abloop` loads no database library
 
     return Loop(

@@ -11,10 +11,10 @@ from abloop.blueprint import Blueprint
 from abloop.errors import DataError
 from abloop.readout import MetricResult, compare_arms, metric_expressions, shown
 from abloop.stats.srm import srm_p_value
-from abloop.store.comparisons import Comparison, Entry
+from abloop.store.serving import Comparison, Entry
 
 if TYPE_CHECKING:
-    from abloop.store.catalogue import Serving
+    from abloop.store.serving import Serving
     from abloop.store.workspace import Workspace
 
 SETTLE_SECONDS = 10.0  # within which every process decides by a new comparison

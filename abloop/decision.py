@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abloop.assign.experiment import Assignment
 from abloop.errors import DataError
@@ -16,7 +16,9 @@ from abloop.features.read import Fetched, read_from
 from abloop.policy.explore import mixed_propensity
 from abloop.records import Decision, FeatureValue, Phase
 from abloop.snapshot import NOTHING, Snapshot
-from abloop.store.sticky import StickyStore
+
+if TYPE_CHECKING:
+    from abloop.store.sticky import StickyStore
 
 Drawn = tuple[int, Sequence[float]]
 Known = tuple[tuple[FeatureValue, ...], tuple[float, ...]]

@@ -49,7 +49,13 @@ class StoreError(AbloopError):
 
 
 class AwayError(StoreError):
-    """A database that does not answer just now; what was served before goes on."""
+    """A database, or a server, that does not answer just now; what was served before goes on.
+
+    Attributes:
+        retry_after: Seconds after which to ask again, as it said; 0 where it did not.
+    """
+
+    retry_after = 0.0
 
 
 class ConflictError(StoreError):

@@ -12,7 +12,7 @@ from abloop.decision import Drawn, settle
 from abloop.features.spec import Feature
 from abloop.records import Decision, FeatureValue, Phase
 from abloop.snapshot import Snapshot, load_snapshot
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from abloop.store.workspace import Workspace
 
 SCREENED = {

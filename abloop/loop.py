@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import logging
-import os
-import random
-import threading
 import time
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from abloop.blueprint import Blueprint
 from abloop.errors import AbloopError, AwayError
+from abloop.listening import Listening
 from abloop.online import Strategy
 from abloop.pseudonyms import require_pseudonym
 from abloop.registration import inspect, register
-from abloop.snapshot import Snapshot, Split, compile_served, waiting
-from abloop.store.catalogue import Serving
-from abloop.store.comparisons import Comparison
+from abloop.repeating import Repeater
+from abloop.snapshot import Snapshot, compile_all, waiting
 from abloop.store.feed import AwayFeed, GroupFeed
+from abloop.store.kept import DatabaseSticky
 from abloop.store.online import OnlineStore
-from abloop.store.served import Served, change_token, keep, read_served, recall
+from abloop.store.rows import Source
+from abloop.store.served import change_token, read_served
+from abloop.store.serving import Comparison, Served, Serving, keep, recall
 from abloop.store.shared import Shared
-from abloop.store.sources import Source
 from abloop.store.spool import SPOOL_BYTES, Durability
-from abloop.store.sticky import DatabaseSticky, StickyStore
+from abloop.store.sticky import StickyStore
 from abloop.store.workspace import Clock, Workspace
 
 log = logging.getLogger("abloop")
 REFRESH_SECONDS = 5.0
 PATIENCE_SECONDS = 0.08
-_loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 
 
-class Loop(Workspace):
+class Loop(Workspace, Listening):
     """What `abloop.connect` gives: register blueprints, get strategies, close.
 
     Args:
@@ -56,9 +53,7 @@ class Loop(Workspace):
 
     Attributes:
         features: The online store of this process: `features.stats()` tells hit rate and age by group.
-        listeners: Called with the name of a strategy when something else is served, and with an empty text when
-            the database went away or came back; see `stale`.
-        stale: Whether the database did not answer the last time it was asked.
+        listeners, stale: See `Listening`.
     """
 
     def __init__(
@@ -85,8 +80,7 @@ class Loop(Workspace):
             spool_bytes=spool_bytes,
             pseudonym_key=pseudonym_key,
         )
-        self.listeners: list[Callable[[str], None]] = []
-        self.stale = not self._database.opened
+        self._listen(stale=not self._database.opened)
         self._sticky = sticky or DatabaseSticky(self._database)
         self._token: tuple[int, int] | None = None
         self.features = OnlineStore(clock, shared=Shared(redis) if redis else None)
@@ -94,10 +88,7 @@ class Loop(Workspace):
         self._feeds: dict[tuple[str, int], GroupFeed] = {}
         self._strategies: dict[str, Strategy] = {}
         self._served: dict[str, tuple[Serving, Comparison | None]] = {}
-        self._every = refresh_seconds
-        self._refresher: threading.Thread | None = None
-        self._closed = threading.Event()
-        _loops.add(self)
+        self._refresher = Repeater("abloop-refresh", self, Loop.refresh, refresh_seconds)
 
     def register(self, blueprint: Blueprint | Mapping[str, Any], *, who: str = "", why: str = "") -> int:
         """Keep a blueprint as the newest version of its strategy and serve it.
@@ -144,7 +135,7 @@ class Loop(Workspace):
         found = self._strategies[name]
         if default is not None and not found.snapshot.version:
             found.snapshot = waiting(name, default)
-        self._watch()
+        self._refresher.start()
         return found
 
     @property
@@ -188,7 +179,7 @@ class Loop(Workspace):
 
     def close(self) -> None:
         """Stop the background thread, close spool and database."""
-        self._closed.set()
+        self._refresher.close()
         self.features.close()
         if isinstance(self._sticky, DatabaseSticky) and self._database.opened:
             try:
@@ -222,12 +213,7 @@ class Loop(Workspace):
 
     def _compile(self, served: Served, *, away: bool = False) -> Snapshot:
         """Compile what is served, and what it is compared with, each with the feed of its feature groups."""
-        split = None
-        if served.comparison is not None:
-            name = f"{served.serving.strategy}:compare:{served.comparison.id}"
-            rivals = [compile_served(rival, self._feed(rival, away)) for rival in served.rivals]
-            split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
-        return compile_served(served, self._feed(served, away), split)
+        return compile_all(served, lambda each: self._feed(each, away))
 
     def _feed(self, served: Served, away: bool) -> GroupFeed | AwayFeed | None:
         """Return where a version's feature groups are fetched from; refits share it."""
@@ -240,51 +226,7 @@ class Loop(Workspace):
             self._feeds[key] = GroupFeed(blueprint, key[1], self._database, self.features, self.sources)
         return self._feeds[key]
 
-    def _tell(self, name: str) -> None:
-        """Tell the listeners."""
-        for listener in list(self.listeners):
-            try:
-                listener(name)
-            except Exception:
-                log.exception("a listener of abloop failed")
-
-    def _away(self, away: bool) -> None:
-        """Keep whether the database answers, and tell the listeners when that changed."""
-        if self.stale != away:
-            self.stale = away
-            self._tell("")
-
-    def _watch(self) -> None:
-        """Start the background thread if there is none."""
-        if self._refresher is None:
-            arguments = (weakref.ref(self), self._closed, self._every)
-            self._refresher = threading.Thread(target=_keep_fresh, args=arguments, name="abloop-refresh", daemon=True)
-            self._refresher.start()
-
     def abandon(self) -> None:
         """In a forked child: leave the parent's connections alone, and refresh in a thread of its own if it had one."""
         self._database.abandon()
-        if self._refresher is not None and not self._closed.is_set():
-            self._refresher = None
-            self._watch()
-
-
-def _after_fork() -> None:
-    for loop in list(_loops):
-        loop.abandon()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _keep_fresh(watched: weakref.ref[Loop], closed: threading.Event, every: float) -> None:
-    """Refresh until the loop is closed or gone; what was served last goes on when the database is away."""
-    while not closed.wait(every * random.uniform(0.8, 1.2)):
-        loop = watched()
-        if loop is None:
-            return
-        try:
-            loop.refresh()
-        except Exception as error:  # the thread must outlive every outage
-            log.warning("abloop goes on serving what it has: %s", error)
-        del loop
+        self._refresher.restart()

@@ -25,9 +25,9 @@ from abloop.readout.harm import beaten_by, why_stop
 from abloop.rollout.promote import promote, withdraw
 from abloop.store import parquet
 from abloop.store.bulk import uncollected
-from abloop.store.catalogue import Serving
 from abloop.store.inspection import Inspector
 from abloop.store.manifest import TableFile
+from abloop.store.serving import Serving
 from abloop.store.ship import Shipped, ship
 from abloop.store.tallied import TalliedKeys
 from abloop.store.workspace import Workspace

@@ -10,44 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint.conceal import conceal
 from abloop.decision import Drawn, decide, had, keeps, randomise, remember, unit_text
+from abloop.details import Details, details_of
 from abloop.errors import DataError, StoreError, unknown
 from abloop.faults import Faults, said
 from abloop.ids import new_key
 from abloop.ranking import arrange, decide_list
 from abloop.records import Decision, Observation, encode
 from abloop.snapshot import NOTHING, Snapshot
-from abloop.store.sticky import StickyStore
-from abloop.store.workspace import Workspace
 
-
-class Details(msgspec.Struct, frozen=True, gc=False):
-    """A decision with all that a product may want to know of it.
-
-    Attributes:
-        value: What `get_decision` gives.
-        arm: Name of the arm; empty where the call could not be answered.
-        propensity: Probability with which it was drawn, in [0, 1].
-        reason: The phase, as in `abloop.records.Decision`; or `error`.
-        decision_id: As given.
-        version: Blueprint version that decided.
-        release: Model that decided; empty for none.
-        error: Why the call could not be answered; empty where it was.
-    """
-
-    value: Any
-    arm: str = ""
-    propensity: float = 0.0
-    reason: str = "error"
-    decision_id: str = ""
-    version: int = 0
-    release: str = ""
-    error: str = ""
+if TYPE_CHECKING:
+    from abloop.store.home import Home
+    from abloop.store.sticky import StickyStore
 
 
 class Strategy:
@@ -55,16 +32,16 @@ class Strategy:
 
     Args:
         snapshot: What is served now.
-        workspace: Where records go.
+        home: Where records go.
         sticky: Where the arms are that units keep.
     """
 
-    def __init__(self, snapshot: Snapshot, workspace: Workspace, sticky: StickyStore) -> None:
+    def __init__(self, snapshot: Snapshot, home: Home, sticky: StickyStore) -> None:
         """Keep the snapshot; `Loop` swaps it."""
         self.snapshot = snapshot
         self._sticky = sticky
-        self._spool, self._append = workspace.spool, workspace.spool.append
-        self._clock, self._pseudonym = workspace.clock, workspace.pseudonym
+        self._spool, self._append = home.spool, home.spool.append
+        self._clock, self._pseudonym = home.clock, home.pseudonym
         self._faults = Faults()
 
     @property
@@ -148,9 +125,23 @@ class Strategy:
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return Details(self.snapshot.default, error=said(error))
-        return Details(
-            made.decision, made.arm, made.propensity, made.phase, made.decision_id, made.version, made.release
-        )
+        return details_of(made)
+
+    def make_decision(
+        self, decision_id: str, application_context: Mapping[str, Any], *, force: str = "", drawn: str = ""
+    ) -> Decision:
+        """Return the record of a decision without writing it, for a caller that does; see `get_decision`.
+
+        Raises:
+            AbloopError: The call cannot be answered, e.g. since the context has no unit.
+        """
+        return self._decide(decision_id, application_context, perf_counter_ns(), force, drawn or None, write=False)
+
+    def make_ranking(
+        self, decision_id: str, contexts: Sequence[Mapping[str, Any]], *, write: bool = False
+    ) -> tuple[list[int], Sequence[Decision]]:
+        """Return the order of a list and its records, or raise; see `get_ranking` and `make_decision`."""
+        return self._rank(decision_id, contexts, perf_counter_ns(), write)
 
     def _decide(
         self,
@@ -159,13 +150,10 @@ class Strategy:
         started: int,
         force: str,
         drawn: Drawn | str | None = None,
+        write: bool = True,
     ) -> Decision:
         """Return the decision for a context, its record safe; whatever is wrong is raised."""
-        snapshot = self.snapshot
-        if not snapshot.version:
-            raise StoreError(f"strategy {self.name!r}: the database is away, and what it serves is not known here yet")
-        if snapshot.split is not None:
-            snapshot = snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
+        snapshot = self._version(context)
         if snapshot.conceals:
             context = conceal(snapshot.blueprint, context, self._pseudonym)
         if isinstance(drawn, str):
@@ -175,21 +163,28 @@ class Strategy:
         if force and not (type(force) is str and force in snapshot.names):
             self._complain(DataError(unknown("arm in force:", force, snapshot.names)))
             force = ""
-        now = self._clock()
-        if snapshot.feed is None and not snapshot.sticky and not snapshot.calm:
-            decision = decide(snapshot, decision_id, context, now, started, NOTHING, force, drawn)
-            self._append(encode(decision))
-            return decision
-        fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
-        kept = keeps(snapshot, self._sticky, context) if snapshot.sticky and drawn is None else None
-        before = had(snapshot, self._sticky, context) if snapshot.calm else None
+        now, fetched, kept, before = self._clock(), NOTHING, None, None
+        if snapshot.feed is not None or snapshot.sticky or snapshot.calm:
+            fetched = NOTHING if snapshot.feed is None else snapshot.feed.fetch(context, now)
+            kept = keeps(snapshot, self._sticky, context) if snapshot.sticky and drawn is None else None
+            before = had(snapshot, self._sticky, context) if snapshot.calm else None
         decision = decide(snapshot, decision_id, context, now, started, fetched, force, drawn or kept, before)
-        self._append(encode(decision))
-        if snapshot.feed is not None:
-            snapshot.feed.decided(decision_id, fetched.entities)
-        if kept is None:
+        if write:
+            self._append(encode(decision))
+            if snapshot.feed is not None:
+                snapshot.feed.decided(decision_id, fetched.entities)
+        if kept is None and (snapshot.sticky or snapshot.calm):
             remember(snapshot, self._sticky, decision, drawn)
         return decision
+
+    def _version(self, context: Mapping[str, Any]) -> Snapshot:
+        """Return the version that decides for the unit of a context."""
+        snapshot = self.snapshot
+        if not snapshot.version:
+            raise StoreError(f"strategy {self.name!r}: the database is away, and what it serves is not known here yet")
+        if snapshot.split is None:
+            return snapshot
+        return snapshot.split.pick(unit_text(context.get(snapshot.unit_key), self.name, snapshot.unit_key))
 
     def get_ranking(self, decision_id: str, contexts: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the order of a list, best first, after its records are safe. It never raises.
@@ -215,27 +210,31 @@ class Strategy:
             [1, 2, 0]
             >>> loop.close()
         """
-        started, snapshot = perf_counter_ns(), self.snapshot
+        started = perf_counter_ns()
         try:
-            if not snapshot.version:
-                return list(range(len(contexts)))
-            if snapshot.split is not None and contexts:
-                unit = contexts[0].get(snapshot.unit_key)
-                snapshot = snapshot.split.pick(unit_text(unit, self.name, snapshot.unit_key))
-            if snapshot.conceals:
-                contexts = [conceal(snapshot.blueprint, each, self._pseudonym) for each in contexts]
-            now, feed = self._clock(), snapshot.feed
-            fetched = [NOTHING if feed is None else feed.fetch(context, now) for context in contexts]
-            found = decide_list(snapshot, decision_id, contexts, fetched, now, started)
-            order, decisions = arrange(snapshot, decision_id, found)
-            for decision in decisions:
-                self._append(encode(decision))
-                if feed is not None:
-                    feed.decided(decision.decision_id, decision.entities)
+            return self._rank(decision_id, contexts, started)[0]
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return _given_order(contexts)
-        return order
+
+    def _rank(
+        self, decision_id: str, contexts: Sequence[Mapping[str, Any]], started: int, write: bool = True
+    ) -> tuple[list[int], Sequence[Decision]]:
+        """Return the order of a list and its records, which are safe; whatever is wrong is raised."""
+        if not self.snapshot.version or not contexts:
+            return list(range(len(contexts))), ()
+        snapshot = self._version(contexts[0])
+        if snapshot.conceals:
+            contexts = [conceal(snapshot.blueprint, each, self._pseudonym) for each in contexts]
+        now, feed = self._clock(), snapshot.feed
+        fetched = [NOTHING if feed is None else feed.fetch(context, now) for context in contexts]
+        found = decide_list(snapshot, decision_id, contexts, fetched, now, started)
+        order, decisions = arrange(snapshot, decision_id, found)
+        for decision in decisions if write else ():
+            self._append(encode(decision))
+            if feed is not None:
+                feed.decided(decision.decision_id, decision.entities)
+        return order, decisions
 
     def log_observations(self, decision_id: str, observations: Mapping[str, float], *, key: str = "") -> None:
         """Log what happened after a decision. It never raises.

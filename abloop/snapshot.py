@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from abloop.assign.allocation import Allocation
 from abloop.assign.experiment import Assignment, BucketAssignment
@@ -26,9 +26,10 @@ from abloop.models.labels import LabelSet
 from abloop.models.posterior import BanditModel
 from abloop.policy.choose import best_arm, hurdles
 from abloop.records import FeatureValue
-from abloop.store.catalogue import Serving
-from abloop.store.served import Served, read_served
-from abloop.store.workspace import Workspace
+from abloop.store.serving import Served, Serving
+
+if TYPE_CHECKING:
+    from abloop.store.workspace import Workspace
 
 NOTHING = Fetched()
 MANY = 8  # decisions that are predicted together rather than one by one
@@ -102,7 +103,7 @@ class Snapshot:
         self.is_choice = blueprint.is_choice
         self.feed = feed
         self.split = split
-        compared = [self, *(split.snapshots if split else ())]
+        compared = self.versions()
         self.feeds = tuple(snapshot.feed for snapshot in compared if snapshot.feed is not None)
         named = [snapshot.blueprint.metrics for snapshot in compared]
         self.metrics = frozenset(metric.name for metrics in named for metric in metrics)
@@ -164,6 +165,10 @@ class Snapshot:
             self.choose(nothing, self.predict(nothing))
             self.predict_all([nothing] * MANY)
 
+    def versions(self) -> tuple[Snapshot, ...]:
+        """Return itself, and the versions that are compared in its place."""
+        return (self, *(self.split.snapshots if self.split else ()))
+
     def drawn_as(self, unit: str, now: float) -> str:
         """Return what is hashed for a unit's draws: the unit, and the period where its arm is drawn anew."""
         return f"{unit}@{now // self.redraw:.0f}" if self.redraw else unit
@@ -218,12 +223,29 @@ def load_snapshot(workspace: Workspace, serving: Serving) -> Snapshot:
     Raises:
         AbloopError: Blueprint or release are missing or were altered.
     """
+    from abloop.store.served import read_served  # here, so that a client of a server loads no database library
+
     return compile_served(read_served(workspace.catalogue, serving))
 
 
 def compile_served(served: Served, feed: Feed | None = None, split: Split | None = None) -> Snapshot:
     """Return what is served, compiled."""
     return Snapshot(served.serving, served.blueprint, served.artefact, feed, split, served.allocation)
+
+
+def compile_all(served: Served, feed: Callable[[Served], Feed | None]) -> Snapshot:
+    """Return what is served, compiled, with what it is compared with.
+
+    Args:
+        served: What is served.
+        feed: Gives the feed of a version's feature groups.
+    """
+    split = None
+    if served.comparison is not None:
+        name = f"{served.serving.strategy}:compare:{served.comparison.id}"
+        rivals = [compile_served(rival, feed(rival)) for rival in served.rivals]
+        split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
+    return compile_served(served, feed(served), split)
 
 
 def waiting(strategy: str, default: Any) -> Snapshot:

@@ -17,7 +17,7 @@ from abloop.optimize.propose import propose as suggest
 from abloop.optimize.trials import Lift, Round, State, Trial, frontier
 from abloop.optimize.volume import volume
 from abloop.readout import SRM_ALARM
-from abloop.store.comparisons import Comparison
+from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
 
 Z = 1.96

@@ -20,7 +20,7 @@ from abloop.models.artefact import Artefact
 from abloop.models.gbdt import flatten
 from abloop.models.labels import LabelSpec
 from abloop.records import Column
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from benchmarks.timing import Contestant, Ratio, interleave, ratio
 
 FEATURES: Final = 20

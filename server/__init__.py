@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from flask import Blueprint as Routes
 from flask import Flask
 
-from server import audit, dashboard, failures, login, operation, people
+from server import api, audit, dashboard, failures, login, operation, people
 from server.access import admit, guard
 from server.config import Config, current_config
+from server.fast import Fast
 from server.headers import protect
 from server.limits import limit, refuse_depth
 from server.logs import begin_logs
@@ -59,6 +58,7 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     app.before_request(admit)
     app.before_request(refuse_depth)
     app.after_request(protect)
+    app.wsgi_app = Fast(app)  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -95,6 +95,4 @@ def run(
 
 def _routes() -> Iterator[Routes]:
     """Yield all pages and the API."""
-    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes)
-    if find_spec("server.api"):
-        yield import_module("server.api").routes
+    yield from (operation.routes, login.routes, people.routes, audit.routes, dashboard.routes, api.routes)

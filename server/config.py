@@ -30,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         body_bytes: Most that a request may send.
         depth: Most levels of a JSON body.
         rate: Requests allowed for each token and each address, as Flask-Limiter reads it; empty for no limit.
+        calls: Decisions and observations a minute for each token and process before `rate` holds; 0 for no limit.
         login_rate: Log-ins allowed for each address.
         limits_url: Where requests are counted: `memory://`, or e.g. `redis://host` for several processes.
         idle: Seconds without a visit after which a session ends.
@@ -44,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 1 << 20
     depth: int = 32
     rate: str = "6000 per minute"
+    calls: int = 600_000
     login_rate: str = "60 per minute"
     limits_url: str = "memory://"
     idle: float = IDLE_SECONDS

@@ -59,10 +59,14 @@ def begin_logs(app: Flask, config: Config) -> None:
 def request_id() -> str:
     """Return the id of the request: the caller's own where it sent a plain one, else a new one."""
     if "request_id" not in g:
-        sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+        g.request_id = plain_id(request.headers.get("X-Request-ID", "")) or uuid.uuid4().hex
     found: str = g.request_id
     return found
+
+
+def plain_id(sent: str) -> str:
+    """Return the id that a caller sent, where it is a plain one; an empty text for any other."""
+    return sent if _ID.fullmatch(sent) else ""
 
 
 def _start() -> None:

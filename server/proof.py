@@ -49,9 +49,8 @@ class Proofs:
         Raises:
             StoreError: The database refused.
         """
-        known = self._fresh.get(header)
-        if known is not None and self._timer() < known[1] and self._clock() < known[2]:
-            return known[0]
+        if (known := self.known(header)) is not None:
+            return known
         scheme, _, text = header.partition(" ")
         key, secret = split(text.strip())
         now = self._clock()
@@ -60,6 +59,12 @@ class Proofs:
             return 0.0
         right, wait = self._prove(token, secret, address, now)
         return self._keep(header, token, now) if right else wait
+
+    def known(self, header: str) -> Principal | None:
+        """Return whose token a header holds, where it was proven a moment ago; asks nobody."""
+        found = self._fresh.get(header)
+        fresh = found is not None and self._timer() < found[1] and self._clock() < found[2]
+        return found[0] if found is not None and fresh else None
 
     def forget(self) -> None:
         """Ask the database again for every token: one of them was revoked."""

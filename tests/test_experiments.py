@@ -11,8 +11,8 @@ import abloop
 from abloop import offline
 from abloop.cli import main
 from abloop.compare import compare
+from abloop.details import Details
 from abloop.errors import BlueprintError, DataError
-from abloop.online import Details
 from abloop.overlap import overlap
 from abloop.rollout.pause import pause, resume
 from abloop.rollout.promote import withdraw

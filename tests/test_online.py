@@ -17,7 +17,7 @@ from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.online import Snapshot, Strategy, decide
 from abloop.records import Decision, Observation, decode
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from abloop.store.spool import segments
 from tests.loops import open_loop, two_arms
 

@@ -16,7 +16,7 @@ import pytest
 import abloop
 from abloop.errors import AwayError, StoreError, UnknownNameError
 from abloop.loop import Loop
-from abloop.store.served import Served, keep, recall
+from abloop.store.serving import Served, keep, recall
 from abloop.store.spool import segments
 from abloop.testing import ManualClock
 from tests.loops import open_loop, two_arms

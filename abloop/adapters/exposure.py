@@ -42,7 +42,7 @@ def exposure_id(snapshot: Snapshot, unit: str) -> str:
 
 def open_loop(loop: Loop | str) -> Loop:
     """Return a loop, or the one of a URL, opened once in this process."""
-    if isinstance(loop, Loop):
+    if not isinstance(loop, str):  # what `connect` gave, for a database or a server
         return loop
     with _opening:
         if loop not in _open:

@@ -20,9 +20,9 @@ from abloop.stats.sequential import always_valid
 from abloop.stats.srm import srm_always_valid, srm_weighted
 
 if TYPE_CHECKING:
-    from abloop.store.catalogue import Serving
     from abloop.store.manifest import TableFile
     from abloop.store.measures import Columns
+    from abloop.store.serving import Serving
     from abloop.store.workspace import Workspace
 
 NET_VALUE = "net value"

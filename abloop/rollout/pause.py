@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abloop.errors import DataError
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from abloop.store.workspace import Workspace
 
 

@@ -6,7 +6,7 @@ from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack
 from abloop.records import Phase
 from abloop.rollout.pause import refuse_paused
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from abloop.store.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from abloop.blueprint.diff import Change, diff
 from abloop.rollout.pause import refuse_paused
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 
 if TYPE_CHECKING:
     from abloop.store.workspace import Workspace

@@ -14,34 +14,12 @@ from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
-from abloop.records import Phase
+from abloop.store.serving import Serving
 from abloop.store.sql import Database
 from abloop.store.tables import artefacts, blueprints, servings, verdicts
 from abloop.store.versions import Seen, add_version, checked, read_allocation
 
 RACES = 5  # how often a number may be taken by another process before this one gives up
-
-
-class Serving(msgspec.Struct, frozen=True):
-    """What product processes serve for one strategy.
-
-    Attributes:
-        strategy: Its name.
-        version: Blueprint version.
-        phase: `randomise`, `personalise`, `ship`, `default` or `paused`.
-        release: Name of the artefact that serves; empty while everything is randomised.
-        at: Since when, in seconds since 1970.
-        who: Who changed it.
-        why: Why.
-    """
-
-    strategy: str
-    version: int
-    phase: Phase
-    release: str = ""
-    at: float = 0.0
-    who: str = ""
-    why: str = ""
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -202,8 +180,7 @@ class Catalogue:
             ArtefactError: Its bytes were altered.
             StoreError: It is not there.
         """
-        with self._database.reading() as connection:
-            body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+        body = artefact_bytes(self._database, name)
         if body is None:
             raise StoreError(f"database {self._database.url}: artefact {name[:12]} is missing. Train again")
         return unpack(name, body)
@@ -220,6 +197,13 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [(row.at, row.version, _read_verdict(row.body)) for row in rows]
+
+
+def artefact_bytes(database: Database, name: str) -> bytes | None:
+    """Return the bytes of an artefact, to be verified by their reader; None where it is not there."""
+    with database.reading() as connection:
+        body = connection.execute(sa.select(artefacts.c.body).where(artefacts.c.name == name)).scalar()
+    return None if body is None else bytes(body)
 
 
 def _serving(row: Any) -> Serving:

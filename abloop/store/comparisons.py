@@ -7,45 +7,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from abloop.records import Phase
+from abloop.store.serving import Comparison, Entry
 from abloop.store.sql import Database
 from abloop.store.tables import comparisons
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One version in a comparison.
-
-    Attributes:
-        version: Blueprint version.
-        share: Share of units that it decides for.
-        phase: How it is served.
-        release: Name of the artefact that serves; empty for none.
-    """
-
-    version: int
-    share: float
-    phase: Phase
-    release: str = ""
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """Versions of one strategy that are compared; without entries, the end of the comparison before.
-
-    Attributes:
-        strategy: Its name.
-        entries: The versions, in the order they were named.
-        at: Since when, in seconds since 1970.
-        who: Who began or ended it.
-        why: Why.
-        id: Its number; names the draw of the units.
-    """
-
-    strategy: str
-    entries: tuple[Entry, ...]
-    at: float
-    who: str
-    why: str
-    id: int = 0
 
 
 class Comparisons:

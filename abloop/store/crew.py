@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import perf_counter
 
-from abloop.store.sources import Row
+from abloop.store.rows import Row
 
 IDLE_SECONDS = 30.0
 

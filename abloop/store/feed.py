@@ -10,7 +10,8 @@ from abloop.features.read import Fetched, read_categorical
 from abloop.features.spec import fetched
 from abloop.store.live import Live, compile_tallies
 from abloop.store.online import OnlineStore
-from abloop.store.sources import Fetch, Source, compile_fetch
+from abloop.store.rows import Fetch, Source
+from abloop.store.sources import compile_fetch
 from abloop.store.sql import Database
 
 MISSING: Mapping[str, Any] = {}

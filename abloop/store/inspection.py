@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -11,11 +12,18 @@ from abloop.blueprint import Blueprint
 from abloop.errors import UnknownNameError, unknown
 from abloop.records import Decision, Loss, Observation, Record
 from abloop.store.catalogue import Catalogue
-from abloop.store.spool import Segment
 
 DAY = 86_400.0
 EXPIRED = "it is older than its strategy's retention"  # such a record is dropped and counted, and no dead letter
 KINDS: dict[str, type] = {"categorical": str, "sparse": dict, "embedding": tuple}
+
+
+class Opened(Protocol):
+    """Where a record comes from."""
+
+    @property
+    def opened(self) -> float | None:
+        """When it was opened by its process's clock; None where nobody knows."""
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -48,12 +56,12 @@ class Inspector:
         self._now = clock()
         self._latest = self._now + DAY
         self._earliest = -math.inf
-        self._segment: Segment | None = None
+        self._segment: Opened | None = None
         self._versions: dict[str, dict[int, Expected]] = {}
         self._metrics: dict[str, dict[str, str]] = {}
         self._kept_from: dict[str, float] = {}
 
-    def __call__(self, record: Record, segment: Segment) -> str:
+    def __call__(self, record: Record, segment: Opened) -> str:
         """Return why a record of a segment cannot be kept."""
         if isinstance(record, Loss):
             return ""

@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 
-from abloop.store.sources import Row
+from abloop.store.rows import Row
 
 Entry = tuple[Row, float]
 

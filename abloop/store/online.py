@@ -18,8 +18,8 @@ from time import perf_counter
 
 from abloop.store.crew import Crew, Flight
 from abloop.store.memory import CacheStats, Memory
+from abloop.store.rows import Fetch, Row
 from abloop.store.shared import Shared, packable
-from abloop.store.sources import Fetch, Row
 
 log = logging.getLogger("abloop")
 Clock = Callable[[], float]

@@ -18,7 +18,8 @@ from abloop.blueprint import Metric
 from abloop.errors import DataError, StoreError, UnknownNameError, unknown
 from abloop.pseudonyms import Pseudonym
 from abloop.store.outside import open_source
-from abloop.store.sources import Source, is_wrong_sql
+from abloop.store.rows import Source
+from abloop.store.sources import is_wrong_sql
 from abloop.store.sql import explain_refusal
 
 if TYPE_CHECKING:

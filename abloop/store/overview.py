@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from abloop.blueprint.randomisation import Experiment
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from abloop.store.tables import blueprints, dead, decisions, files, servings, verdicts
 from abloop.store.workspace import Workspace
 

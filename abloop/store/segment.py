@@ -20,7 +20,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from xxhash import xxh32_intdigest as checksum
 
@@ -56,8 +56,7 @@ class Segment:
             >>> Segment(Path("01700000000500000000-0000042-000001-0badcafe.spool")).opened
             1700000000.5
         """
-        found = _NAMED.match(self.path.name)
-        return int(found[1]) / 1e9 if found else None
+        return opened_at(self.path.name)
 
     def size(self) -> int:
         """Return its size in bytes; 0 where it was shipped and removed."""
@@ -89,16 +88,33 @@ class Segment:
                 return
             offset, size = max(start, len(MAGIC)), os.fstat(file.fileno()).st_size
             file.seek(offset)
-            read, unpack, digest_of, skip = file.read, _HEADER.unpack, checksum, _HEADER.size
-            while len(header := read(skip)) == skip:
-                length, digest = unpack(header)
-                offset += skip + length
-                if not length or offset > size:
-                    return
-                payload = read(length)
-                if len(payload) < length or digest_of(payload) != digest:
-                    return
-                yield offset, payload
+            yield from read_records(file, offset, size)
+
+
+def opened_at(name: str) -> float | None:
+    """Return when a segment was opened, by its name, in seconds since 1970; None where it does not say."""
+    found = _NAMED.match(name)
+    return int(found[1]) / 1e9 if found else None
+
+
+def read_records(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield whole records from a place on, each with the offset of its end, up to the first that is not whole.
+
+    Args:
+        file: At the beginning of a record.
+        offset: Offset of that in the segment.
+        size: Of the segment.
+    """
+    read, unpack, digest_of, skip = file.read, _HEADER.unpack, checksum, _HEADER.size
+    while len(header := read(skip)) == skip:
+        length, digest = unpack(header)
+        offset += skip + length
+        if not length or offset > size:
+            return
+        payload = read(length)
+        if len(payload) < length or digest_of(payload) != digest:
+            return
+        yield offset, payload
 
 
 def segments(directory: Path) -> list[Segment]:

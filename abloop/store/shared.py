@@ -16,8 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from abloop.errors import MissingExtraError, StoreError
-from abloop.store.sources import Row
-from abloop.store.sql import shown_url
+from abloop.store.rows import Row
 
 PREFIX = "abloop:"
 ANSWER_SECONDS = 0.05
@@ -73,6 +72,8 @@ class Shared:
                 url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
+            from abloop.store.sql import shown_url  # here, so that a client of a server loads no database library
+
             shown = shown_url(url).rpartition("@")[2]
             allowed = "'redis://host:6379/0', 'rediss://...' or 'unix:///path'"
             raise StoreError(f"Redis URL {shown!r} cannot be used; allowed: {allowed}") from error

@@ -22,11 +22,9 @@ from abloop.errors import BlueprintError, DataError, StoreError, UnknownNameErro
 from abloop.features.read import MOST_EMBEDDED_CHARACTERS
 from abloop.features.spec import Feature, Group
 from abloop.store.outside import SourceDatabase, open_source
+from abloop.store.rows import Fetch, Row, Source
 from abloop.store.sql import Database, explain_refusal
 
-Row = Mapping[str, Any] | None
-Fetch = Callable[[str], Row]
-Source = str | Fetch
 Convert = Callable[[str], Sequence[Any]]
 Plan = Mapping[str, bool]
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)

@@ -1,17 +1,32 @@
-"""Arms that units keep: the first arm of a unit, remembered whatever weights and traffic become."""
+"""Arms that units keep: the first arm of a unit, remembered whatever weights and traffic become. Knows no storage."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import sqlalchemy as sa
+import msgspec
 
 from abloop.errors import AbloopError
-from abloop.store.sql import Database
-from abloop.store.tables import sticky
 
 MOST_CACHED = 100_000
 Kept = tuple[str, float]
+
+
+class KeptArm(msgspec.Struct, frozen=True):
+    """The arm that a unit keeps.
+
+    Attributes:
+        strategy: The strategy.
+        unit: The unit.
+        arm: Name of the arm.
+        propensity: Probability with which it was drawn.
+    """
+
+    strategy: str
+    unit: str
+    arm: str
+    propensity: float
 
 
 class StickyStore(Protocol):
@@ -26,61 +41,48 @@ class StickyStore(Protocol):
         ...
 
 
-class DatabaseSticky:
-    """First arms in abloop's own database, behind a cache; written in batches by `flush`.
+class CachedSticky:
+    """First arms behind a cache; written in batches by `flush`.
 
     What a killed process had not written yet is no loss: the unit's hash gives the same arm until weights change.
 
     Args:
-        database: Where they are kept.
+        look: Returns the arm of a unit from where arms are kept; its errors count as none.
+        write: Writes arms there; where it raises, they are written the next time.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, look: Callable[[str, str], Kept | None], write: Callable[[Sequence[KeptArm]], object]) -> None:
         """Begin with nothing cached."""
-        self._database = database
+        self._look, self._write = look, write
         self._known: dict[tuple[str, str], Kept] = {}
         self._waiting: dict[tuple[str, str], Kept] = {}
 
     def get(self, strategy: str, unit: str) -> Kept | None:
-        """Return the arm of a unit and its propensity then; None where it has none, or the database is away."""
+        """Return the arm of a unit and its propensity then; None where it has none, or nobody can tell."""
         found = self._known.get((strategy, unit))
-        if found is not None or not self._database.opened:
+        if found is not None:
             return found
-        query = sa.select(sticky.c.arm, sticky.c.propensity)
         try:
-            with self._database.reading() as connection:
-                row = connection.execute(query.where(sticky.c.strategy == strategy, sticky.c.unit == unit)).first()
+            kept = self._look(strategy, unit)
         except AbloopError:
             return None
-        if row is None:
-            return None
-        return self._remember((strategy, unit), (row.arm, row.propensity))
+        return None if kept is None else self._remember((strategy, unit), kept)
 
     def put(self, strategy: str, unit: str, arm: str, propensity: float) -> None:
         """Keep the arm of a unit."""
         self._waiting[strategy, unit] = self._remember((strategy, unit), (arm, propensity))
 
     def flush(self) -> None:
-        """Write what is new to the database.
+        """Write what is new.
 
         Raises:
-            StoreError: The database refused; it is tried again the next time.
+            StoreError: It was refused; it is tried again the next time.
         """
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        rows = [
-            {"strategy": strategy, "unit": unit, "arm": arm, "propensity": propensity}
-            for (strategy, unit), (arm, propensity) in sorted(waiting.items())  # two processes lock them in one order
-        ]
-        insert = self._database.insert_or(sticky)
-        insert = insert.on_conflict_do_update(
-            index_elements=["strategy", "unit"],
-            set_={"arm": insert.excluded.arm, "propensity": insert.excluded.propensity},
-        )
         try:
-            with self._database.transaction() as connection:
-                connection.execute(insert, rows)
+            self._write([KeptArm(*key, *kept) for key, kept in sorted(waiting.items())])
         except AbloopError:
             self._waiting = {**waiting, **self._waiting}
             raise

@@ -16,7 +16,7 @@ from abloop.store.find import find_decision
 from abloop.store.journal import Journal
 from abloop.store.manifest import Manifest
 from abloop.store.reports import Reports
-from abloop.store.sources import Source
+from abloop.store.rows import Source
 from abloop.store.spool import SPOOL_BYTES, Durability, Spool
 from abloop.store.sql import Database, sqlite_file
 from abloop.store.tunings import Tunings

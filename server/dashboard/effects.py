@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from abloop.blueprint import Blueprint
 from abloop.hte.kept import KeptReport, keep, newest
 from abloop.hte.results import EffectReport
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard import present

@@ -12,8 +12,8 @@ from abloop.compare import VersionsReadout, read_comparison
 from abloop.overlap import overlap_of
 from abloop.readout.figures import arrivals, balance
 from abloop.rollout.versions import versions
-from abloop.store.catalogue import Serving
 from abloop.store.manifest import TableFile
+from abloop.store.serving import Serving
 from abloop.store.status import Custody, read_status
 from abloop.store.workspace import Workspace
 from server.access import allow

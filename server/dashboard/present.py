@@ -11,7 +11,7 @@ import msgspec
 from abloop.blueprint import Blueprint
 from abloop.evaluate.verdict import Verdict
 from abloop.stats.compare import Estimate
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from server.numbers import DASH, Moment, decimals, interval, moment, number, percent, share
 
 Judged = tuple[float, int, Verdict]

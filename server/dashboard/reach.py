@@ -8,7 +8,7 @@ import msgspec
 
 from abloop.blueprint.tuning import Limit
 from abloop.optimize.trials import Round, State, Trial, keeps
-from abloop.store.comparisons import Comparison
+from abloop.store.serving import Comparison
 from server.dashboard.alerts import Banner
 from server.dashboard.present import Chip
 from server.numbers import DASH, Moment, moment, percent

@@ -13,7 +13,7 @@ from abloop.models.artefact import Artefact
 from abloop.readout import Readout
 from abloop.readout.labels import LabelResult
 from abloop.stats.compare import Estimate
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from server.dashboard.present import CHIPS, PHASES, Chip, Judged
 from server.dashboard.scorecard import share_ends
 from server.numbers import DASH, Moment, decimals, interval, moment, number, percent

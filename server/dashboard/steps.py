@@ -10,7 +10,7 @@ import msgspec
 from abloop.blueprint import Blueprint
 from abloop.evaluate.verdict import Verdict
 from abloop.readout import Readout
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from server.dashboard.present import Judged
 
 

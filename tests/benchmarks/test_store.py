@@ -1,4 +1,4 @@
-"""The benchmarks of store and readout say what they compare, with their targets; speed is not tested."""
+"""The benchmarks of store, readout and server say what they compare, with their targets; speed is not tested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bench(name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("name", "bars"), [("store", {3.0, 2.0}), ("readout", {1.5})])
+@pytest.mark.parametrize(("name", "bars"), [("store", {3.0, 2.0}), ("readout", {1.5}), ("serve", {2.0})])
 def test_it_names_peers_and_bars(name: str, bars: set[float]) -> None:
     """Each ratio has its median, its range and its rounds, and the bars of the project are among the targets."""
     found = bench(name)

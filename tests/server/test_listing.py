@@ -11,8 +11,8 @@ from abloop import offline
 from abloop.blueprint import content_hash, from_mapping, to_json
 from abloop.evaluate.verdict import refuse
 from abloop.loop import Loop
-from abloop.store.catalogue import Serving
 from abloop.store.overview import Brief, Glance, Life, Said, read_overview
+from abloop.store.serving import Serving
 from abloop.store.tables import blueprints, decisions, servings
 from abloop.testing import ManualClock
 from server import Config, create_app

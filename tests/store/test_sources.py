@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from abloop.errors import BlueprintError, DataError, MissingExtraError, StoreError, UnknownNameError
 from abloop.features.spec import Feature, Group
 from abloop.store import outside
-from abloop.store.sources import Fetch, compile_fetch
+from abloop.store.rows import Fetch
+from abloop.store.sources import compile_fetch
 from abloop.store.sql import Database
 from tests.postgres import Databases
 

@@ -23,8 +23,8 @@ from abloop.adapters.openfeature.memory import Memory
 from abloop.adapters.openfeature.recent import Recent
 from abloop.adapters.openfeature.shelf import Shelf
 from abloop.decision import decide
+from abloop.details import Details
 from abloop.faults import Faults, said
-from abloop.online import Details
 from abloop.records import FeatureValue
 from abloop.snapshot import Snapshot
 

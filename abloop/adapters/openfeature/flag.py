@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from openfeature.flag_evaluation import FlagMetadata, FlagType, Reason
 
-from abloop.online import Details, Strategy
+from abloop.details import Details
+from abloop.online import Strategy
 from abloop.snapshot import Snapshot
 
 EXACT: Final = 1 << 53  # greatest whole number up to which every one is a float

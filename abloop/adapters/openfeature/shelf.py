@@ -22,7 +22,7 @@ from abloop.adapters.openfeature.flag import Flag
 from abloop.errors import AbloopError
 from abloop.faults import said
 from abloop.loop import Loop
-from abloop.store.served import MAGIC, Served, recall
+from abloop.store.serving import MAGIC, Served, recall
 
 log = logging.getLogger("abloop")
 LOOK_SECONDS: Final = 10.0
@@ -154,7 +154,7 @@ class Shelf:
 
 
 def kept_names(directory: Path) -> Iterator[str]:
-    """Yield the strategies that were served last as far as a disk knows; see `abloop.store.served.keep`."""
+    """Yield the strategies that were served last as far as a disk knows; see `abloop.store.serving.keep`."""
     start = len(MAGIC) + hashlib.sha256().digest_size
     for path in sorted(directory.glob("*.served")):
         try:

@@ -20,7 +20,7 @@ from abloop.features.graph import Graph
 from abloop.features.read import read, readers
 from abloop.features.spec import Feature
 from abloop.snapshot import Snapshot
-from abloop.store.catalogue import Serving
+from abloop.store.serving import Serving
 from tests.adapters.growthbook import hostile
 
 TWO: dict[str, Any] = {"key": "exp", "variations": ["blue", "green"]}

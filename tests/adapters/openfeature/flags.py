@@ -13,8 +13,8 @@ from typing import Any
 
 from openfeature.flag_evaluation import FlagMetadata
 
+from abloop.details import Details
 from abloop.loop import Loop
-from abloop.online import Details
 from abloop.rollout.pause import pause
 
 LEAST = 1e-10  # the least weight that a blueprint takes beside a full one
