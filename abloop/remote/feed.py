@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint import Blueprint
-from abloop.errors import BlueprintError, StoreError
+from abloop.errors import AwayError, BlueprintError, StoreError
 from abloop.features.read import Fetched, read_categorical
 from abloop.features.spec import Group
 from abloop.remote.transport import Transport
@@ -19,7 +19,7 @@ from abloop.store.sticky import CachedSticky, Kept, KeptArm
 MISSING: Mapping[str, Any] = {}
 FETCH_SECONDS = 5.0  # a decision waits for its group's budget; what comes later is there for the next one
 STICKY_BUDGET = 0.02
-STICKY_SECONDS = 3_600.0
+STICKY_SECONDS = 60.0
 Functions = Mapping[str, Callable[[str], Mapping[str, Any] | None]]
 
 
@@ -121,7 +121,9 @@ def remote_sticky(store: OnlineStore, transport: Transport) -> CachedSticky:
     cache = store.group("units that keep their arm", ask, STICKY_BUDGET, STICKY_SECONDS)
 
     def look(strategy: str, unit: str) -> Kept | None:
-        row, _ = cache.fetch(msgspec.json.encode((strategy, unit)).decode())
+        row, age = cache.fetch(msgspec.json.encode((strategy, unit)).decode())
+        if age is None:
+            raise AwayError(f"the server did not tell in time which arm unit {unit!r:.60} keeps")
         return None if row is None else (row["arm"], row["propensity"])
 
     def write(arms: Sequence[KeptArm]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from abloop.errors import AwayError
 from abloop.store.sql import Database
 from abloop.store.sticky import CachedSticky, Kept, KeptArm
 from abloop.store.tables import sticky
@@ -25,13 +26,13 @@ class DatabaseSticky(CachedSticky):
         super().__init__(self.read, self.write)
 
     def read(self, strategy: str, unit: str) -> Kept | None:
-        """Return the arm of a unit as the database has it; None where it has none, or never answered yet.
+        """Return the arm of a unit as the database has it; None where it has none.
 
         Raises:
-            StoreError: The database refused.
+            StoreError: The database refused, or never answered yet.
         """
-        if not self._database.opened:
-            return None
+        if not self._database.opened:  # nobody waits for it here
+            raise AwayError(f"database {self._database.url}: it does not answer yet")
         query = sa.select(sticky.c.arm, sticky.c.propensity)
         with self._database.reading() as connection:
             row = connection.execute(query.where(sticky.c.strategy == strategy, sticky.c.unit == unit)).first()

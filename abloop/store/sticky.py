@@ -44,10 +44,11 @@ class StickyStore(Protocol):
 class CachedSticky:
     """First arms behind a cache; written in batches by `flush`.
 
-    What a killed process had not written yet is no loss: the unit's hash gives the same arm until weights change.
+    What a killed process had not written yet is no loss: the hash of the unit gives the same arm until weights change.
+    An arm that a unit is given while nobody can tell whether it has one is not kept, so that it takes no other's place.
 
     Args:
-        look: Returns the arm of a unit from where arms are kept; its errors count as none.
+        look: Returns the arm of a unit from where arms are kept; raises where that cannot be told.
         write: Writes arms there; where it raises, they are written the next time.
     """
 
@@ -56,6 +57,7 @@ class CachedSticky:
         self._look, self._write = look, write
         self._known: dict[tuple[str, str], Kept] = {}
         self._waiting: dict[tuple[str, str], Kept] = {}
+        self._doubtful: set[tuple[str, str]] = set()
 
     def get(self, strategy: str, unit: str) -> Kept | None:
         """Return the arm of a unit and its propensity then; None where it has none, or nobody can tell."""
@@ -65,11 +67,17 @@ class CachedSticky:
         try:
             kept = self._look(strategy, unit)
         except AbloopError:
+            if len(self._doubtful) >= MOST_CACHED:
+                self._doubtful.clear()
+            self._doubtful.add((strategy, unit))
             return None
+        self._doubtful.discard((strategy, unit))
         return None if kept is None else self._remember((strategy, unit), kept)
 
     def put(self, strategy: str, unit: str, arm: str, propensity: float) -> None:
-        """Keep the arm of a unit."""
+        """Keep the arm of a unit, unless nobody could tell whether it has one."""
+        if (strategy, unit) in self._doubtful:
+            return
         self._waiting[strategy, unit] = self._remember((strategy, unit), (arm, propensity))
 
     def flush(self) -> None:

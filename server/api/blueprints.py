@@ -1,9 +1,9 @@
-"""Blueprints over HTTP: read, check, compare, register; serve another version, pause, resume, withdraw."""
+"""Blueprints over HTTP: read, check, compare, register."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from flask import current_app, request
@@ -14,10 +14,7 @@ from abloop.blueprint.text import to_plain
 from abloop.errors import BlueprintError, DataError, UnknownNameError
 from abloop.registration import inspect, register
 from abloop.rollout import versions as rolling
-from abloop.rollout.pause import pause, resume
-from abloop.rollout.promote import withdraw
 from abloop.rollout.versions import Version
-from abloop.store.serving import Serving
 from abloop.store.workspace import Workspace
 from server.access import principal
 from server.api.clients import CACHED, conditional
@@ -150,40 +147,6 @@ class Registration(msgspec.Struct, frozen=True):
     new: bool
 
 
-class ServeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which version is to be served.
-
-    Attributes:
-        strategy: The strategy.
-        version: Its number.
-        why: Why.
-    """
-
-    strategy: Name
-    version: Number
-    why: Name
-
-
-class PhaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a strategy is to do.
-
-    Attributes:
-        strategy: Its name.
-        action: `pause`: every unit gets control; `resume`: goes back; `withdraw`: the model, randomised again.
-        why: Why.
-    """
-
-    strategy: Name
-    action: Literal["pause", "resume", "withdraw"]
-    why: Name
-
-
-@endpoint("GET", "/strategies", "read", answer=list[Serving])
-def get_strategies() -> list[Serving]:
-    """List the strategies, each with what it serves."""
-    return list(workspace().catalogue.servings().values())
-
-
 @endpoint("GET", "/blueprints", "read", query=VersionQuery, answer=BlueprintAnswer, statuses=(304, 404), headers=CACHED)
 def get_blueprint(query: VersionQuery) -> Made:
     """Give one version of a blueprint; its ETag goes with a change as If-Match."""
@@ -278,28 +241,6 @@ def _seen() -> tuple[int, int] | None:
     if not found:
         raise DataError(f"If-Match is {text!r:.80}; allowed: the ETag that GET /v1/blueprints gave", place="If-Match")
     return int(found[1]), int(found[2])
-
-
-@endpoint("POST", "/blueprints/serve", "edit", body=ServeRequest, answer=Serving, statuses=(404, 409))
-def post_serve(body: ServeRequest) -> Serving:
-    """Serve a version, e.g. an earlier one, in the phase and with the model it had."""
-    made = rolling.rollback(workspace(), body.strategy, body.version, who=principal().name, why=body.why)
-    audited("serve version", body.strategy, body.why, {"version": body.version})
-    refresh()
-    return made
-
-
-@endpoint("POST", "/strategies/phase", "edit", body=PhaseRequest, answer=Serving, statuses=(404, 409))
-def post_phase(body: PhaseRequest) -> Serving:
-    """Pause a strategy, resume it, or withdraw its model."""
-    opened, who = workspace(), principal().name
-    if body.action == "withdraw":
-        made = withdraw(opened, opened.catalogue.serving(body.strategy), who=who, why=body.why)
-    else:
-        made = {"pause": pause, "resume": resume}[body.action](opened, body.strategy, who=who, why=body.why)
-    audited(body.action, body.strategy, body.why)
-    refresh()
-    return made
 
 
 def workspace() -> Workspace:

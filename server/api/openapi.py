@@ -60,7 +60,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 @documents.get("/openapi.json")
-@allow("anyone")
+@allow("read")
 def openapi() -> Response:
     """Give the description of the API."""
     return Response(encode(document()), content_type=JSON)

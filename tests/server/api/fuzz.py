@@ -93,7 +93,7 @@ def fuzz(calls: int, seed: int = 0, part: int = 0, parts: int = 1) -> dict[str, 
     failures: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as name:
         app, headers = open_app(Path(name))
-        loaded = schemathesis.openapi.from_wsgi("/openapi.json", app)
+        loaded = schemathesis.openapi.from_wsgi("/openapi.json", app, headers=headers)
         loaded.config.generation.modes = list(schemathesis.GenerationMode)
         operations = [each.ok() for each in loaded.get_all_operations()]
         operations = operations[part::parts]

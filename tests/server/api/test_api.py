@@ -280,9 +280,9 @@ def test_what_is_read(tmp_path: Path) -> None:
     source_of(app).close()
 
 
-def test_the_document_describes_every_route(app: Flask, browser: FlaskClient) -> None:
-    """OpenAPI 3.1, for anybody: each route of the API with its grant, and nothing else."""
-    document = browser.get("/openapi.json").get_json()
+def test_the_document_describes_every_route(app: Flask, browser: FlaskClient, headers: Headers) -> None:
+    """OpenAPI 3.1, for who may read: each route of the API with its grant, and nothing else."""
+    document = browser.get("/openapi.json", headers=headers).get_json()
     assert document["openapi"] == "3.1.0"
     described = {(path, method.upper()) for path, each in document["paths"].items() for method in each}
     routes = {
