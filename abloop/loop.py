@@ -229,7 +229,7 @@ class Loop(Workspace):
         """Compile what is served, and what it is compared with, each with the feed of its feature groups."""
         split = None
         if served.comparison is not None:
-            name = f"{served.serving.strategy}:compare:{served.comparison.id}"
+            name = f"{served.serving.strategy}:compare:{served.comparison.draw}"
             rivals = [compile_served(rival, self._feed(rival, away)) for rival in served.rivals]
             split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
         return compile_served(served, self._feed(served, away), split)

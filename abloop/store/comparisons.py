@@ -20,12 +20,16 @@ class Entry(msgspec.Struct, frozen=True):
         share: Share of units that it decides for.
         phase: How it is served.
         release: Name of the artefact that serves; empty for none.
+        draw: Id of the comparison whose draw of units this one goes on with; 0 for its own.
+        abandoned: Whether its units had another version before, which was abandoned.
     """
 
     version: int
     share: float
     phase: Phase
     release: str = ""
+    draw: int = 0
+    abandoned: bool = False
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -37,7 +41,7 @@ class Comparison(msgspec.Struct, frozen=True):
         at: Since when, in seconds since 1970.
         who: Who began or ended it.
         why: Why.
-        id: Its number; names the draw of the units.
+        id: Its number.
     """
 
     strategy: str
@@ -46,6 +50,11 @@ class Comparison(msgspec.Struct, frozen=True):
     who: str
     why: str
     id: int = 0
+
+    @property
+    def draw(self) -> int:
+        """Id of the comparison that drew the units."""
+        return next((entry.draw for entry in self.entries if entry.draw), self.id)
 
 
 class Comparisons:
@@ -75,6 +84,13 @@ class Comparisons:
             rows = connection.execute(sa.select(comparisons).where(comparisons.c.id.in_(newest))).all()
         found = [_comparison(row) for row in rows]
         return {comparison.strategy: comparison for comparison in found if comparison.entries}
+
+    def began(self, comparison: Comparison) -> float:
+        """Return when the units of a comparison were drawn, in seconds since 1970."""
+        query = sa.select(comparisons.c.at).where(comparisons.c.id == comparison.draw)
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return comparison.at if found is None else float(found)
 
     def last(self, strategy: str) -> Comparison | None:
         """Return the newest comparison of a strategy, running or ended; None if there never was one."""
