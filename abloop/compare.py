@@ -103,6 +103,35 @@ def stop_comparing(workspace: Workspace, strategy: str, *, who: str, why: str) -
     return workspace.comparisons.add(Comparison(strategy, (), workspace.clock(), who, why))
 
 
+def abandon_version(workspace: Workspace, strategy: str, version: int, *, who: str, why: str) -> Comparison:
+    """Let the first version of the running comparison decide for the units of another; all other units keep theirs.
+
+    Those units are counted apart from then on, by a version of the same content: they have seen two versions.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: No comparison runs, or it has no such version to abandon.
+    """
+    workspace.catalogue.serving(strategy)
+    running = workspace.comparisons.current().get(strategy)
+    versions = [entry.version for entry in running.entries] if running else []
+    if running is None or version not in versions[1:]:
+        raise DataError(f"version {version} of {strategy!r} is not compared; allowed: {versions[1:] or 'none runs'}")
+    first = running.entries[0]
+    _, blueprint = workspace.catalogue.blueprint(strategy, first.version)
+    apart = msgspec.structs.replace(blueprint.tuning, seed=-version)  # another content hash, the same decisions
+    made = workspace.catalogue.add_blueprint(
+        msgspec.structs.replace(blueprint, tuning=apart), at=workspace.clock(), who=who, why=why, serve=False
+    )
+    entries = tuple(
+        msgspec.structs.replace(first, version=made, share=entry.share, draw=running.draw, abandoned=True)
+        if entry.version == version
+        else msgspec.structs.replace(entry, draw=running.draw)
+        for entry in running.entries
+    )
+    return workspace.comparisons.add(Comparison(strategy, entries, workspace.clock(), who, why))
+
+
 def read_comparison(workspace: Workspace, strategy: str) -> VersionsReadout:
     """Return the readout of a strategy's newest comparison, each version against the first.
 
@@ -118,22 +147,25 @@ def read_comparison(workspace: Workspace, strategy: str) -> VersionsReadout:
     last = workspace.comparisons.last(strategy)
     if last is None:
         raise DataError(f"strategy {strategy!r} has no comparison; begin one: abloop compare {strategy} 1 2 --why TEXT")
-    names = [f"v{entry.version}" for entry in last.entries]
-    wanted = {entry.version for entry in last.entries}
+    entries = [entry for entry in last.entries if not entry.abandoned]
+    names = [f"v{entry.version}" for entry in entries]
+    wanted, began = {entry.version for entry in entries}, workspace.comparisons.began(last)
     running = workspace.comparisons.current().get(strategy) == last
     listed = [file for file in workspace.manifest.files(strategy) if file.version in wanted]
     _, blueprint = workspace.catalogue.blueprint(strategy, last.entries[0].version)
     if not listed:
-        return VersionsReadout(strategy, last.at, running, dict.fromkeys(names, 0), 1.0, ())
+        return VersionsReadout(strategy, began, running, dict.fromkeys(names, 0), 1.0, ())
     files = paths(workspace.table_directory, [file.name for file in listed])
-    since = last.at + SETTLE_SECONDS
+    since = began + SETTLE_SECONDS
     expressions = metric_expressions(blueprint) | {"": "1.0"}
     found = reduce(files, expressions, phases=COMPARED, by="version", since=since)
     sums = {f"v{version}": moments for version, moments in found.items()}
     units = {name: sums[name][""].units if name in sums else 0 for name in names}
-    srm = srm_p_value(list(units.values()), [entry.share for entry in last.entries]) if sum(units.values()) else 1.0
+    whole = sum(entry.share for entry in entries)
+    shares = [entry.share / whole for entry in entries]
+    srm = srm_p_value(list(units.values()), shares) if sum(units.values()) else 1.0
     metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in shown(blueprint))
-    return VersionsReadout(strategy, last.at, running, units, srm, metrics)
+    return VersionsReadout(strategy, began, running, units, srm, metrics)
 
 
 def _entry(

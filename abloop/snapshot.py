@@ -242,7 +242,7 @@ def compile_all(served: Served, feed: Callable[[Served], Feed | None]) -> Snapsh
     """
     split = None
     if served.comparison is not None:
-        name = f"{served.serving.strategy}:compare:{served.comparison.id}"
+        name = f"{served.serving.strategy}:compare:{served.comparison.draw}"
         rivals = [compile_served(rival, feed(rival)) for rival in served.rivals]
         split = Split(name, rivals, [entry.share for entry in served.comparison.entries])
     return compile_served(served, feed(served), split)

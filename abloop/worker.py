@@ -137,6 +137,7 @@ class Worker:
         try:
             rows = offline.join_rows(self._workspace, name)
             late = join_late(self._workspace, name).rows
+            self._watch(name)
             verdict = self._judge(name)
             compact(self._workspace, name)
             self._retain(name)
@@ -148,6 +149,13 @@ class Worker:
         except Exception as failed:  # whatever it is, the other strategies go on
             error = self._note(name, failed)
         return StrategyTurn(name, rows, late, verdict, phase, error)
+
+    def _watch(self, name: str) -> None:
+        """Abandon the arms of a tuning round that break a limit."""
+        if self._workspace.tunings.state(name).open is not None:
+            from abloop import tuning  # with SciPy, which most workers do not need
+
+            tuning.watch(self._workspace, name, who="worker")
 
     def _judge(self, name: str) -> str:
         """Ask the gate where enough is fresh since it was asked last, and return what it said."""

@@ -8,4 +8,4 @@ from __future__ import annotations
 
 from typing import Final
 
-NAMES: Final = ("assign", "features", "hte", "policy", "predict", "rank", "readout", "serve", "store")
+NAMES: Final = ("assign", "features", "hte", "policy", "predict", "rank", "readout", "serve", "store", "tune")

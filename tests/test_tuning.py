@@ -12,6 +12,7 @@ import pytest
 
 import abloop
 from abloop import tuning
+from abloop.assign.experiment import Assignment
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.cli import main
 from abloop.compare import SETTLE_SECONDS, compare
@@ -19,33 +20,31 @@ from abloop.errors import BlueprintError, DataError
 from abloop.loop import Loop
 from abloop.offline import join_rows, ship_spool
 from abloop.optimize.propose import propose as suggest
-from abloop.optimize.propose import spread
+from abloop.optimize.search import Search
 from abloop.optimize.trials import Lift, Trial, frontier, keeps
-from abloop.simulate.tradeoffs import SERVED, blueprint, draw, means
+from abloop.simulate.tradeoffs import SERVED, blueprint, means, show
 from abloop.store.tunings import Tunings
 from abloop.testing import ManualClock
-from tests.loops import open_loop
+from abloop.tuning.logs import score
+from abloop.worker import Worker
+from tests.loops import open_loop, two_arms
 
 WHO = "test"
 DAY = 86_400.0
 
 
+Show = Callable[[Any, str, np.random.Generator], None]
+
+
 def serve(
-    loop: Loop,
-    clock: ManualClock,
-    rng: np.random.Generator,
-    units: int,
-    prefix: str,
-    world: Callable[[np.random.Generator, dict[str, float]], dict[str, float]] = draw,
+    loop: Loop, clock: ManualClock, rng: np.random.Generator, units: int, prefix: str, world: Show = show
 ) -> None:
-    """Send units through what is served, and make their rows complete."""
+    """Send lists through what is served, and make their rows complete."""
     loop.refresh()
     clock.advance(SETTLE_SECONDS + 1)
     handle = loop.strategy("shop_list")
     for number in range(units):
-        name = f"{prefix}-{number}"
-        given = handle.get_decision(name, {"user_id": name}) or SERVED
-        handle.log_observations(name, world(rng, given))
+        world(handle, f"{prefix}-{number}", rng)
     assert handle.errors == 0
     clock.advance(DAY)
     ship_spool(loop)
@@ -53,7 +52,10 @@ def serve(
 
 
 def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
-    """In five rounds of four arms the best weights keep the limit and bring more for less; their truth is inside."""
+    """Four weights of a ranking, five rounds of four arms: more orders at no loss of latency, or half the computing.
+
+    The truth of every arm is known: it lies inside the intervals as often as they say.
+    """
     clock, rng = ManualClock(), np.random.default_rng(0)
     loop = open_loop(tmp_path, clock)
     loop.register(blueprint())
@@ -62,44 +64,149 @@ def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
         assert state.open is not None
         assert state.open.status == "running"
         assert tuning.read(loop, "shop_list", who=WHO) == state  # nobody has come yet
-        serve(loop, clock, rng, 2_000, f"r{number}")
+        serve(loop, clock, rng, 1_000, f"r{number}")
         state = tuning.read(loop, "shop_list", who=WHO)
         assert state.rounds[-1].status == "read"
         loop.refresh()
     assert len(state.trials) == 20
     assert {trial.source for trial in state.trials[:4]} == {"spread"}
     assert {trial.source for trial in state.trials[4:]} == {"model"}
-    served, inside = means(SERVED), 0
-    for trial in state.read():
-        real = means(trial.weights)
-        for metric, lift in trial.lifts.items():
-            inside += abs(lift.mean - (real[metric] / served[metric] - 1)) < 1.96 * lift.error
-    assert inside > 0.85 * 3 * len(state.read())
-    found = tuning.best(loop, "shop_list")
-    # The goal improves at no loss of the guardrail; computing is halved for a small, stated loss of orders, or none.
-    goal = means(found[0].weights)
-    assert goal["orders"] > 1.05 * served["orders"]
-    assert goal["latency"] < 1.03 * served["latency"]
-    halved = [trial for trial in found if trial.lifts["compute"].mean < -0.5]
-    assert halved, [trial.lifts for trial in found]
-    cheap = means(halved[0].weights)
-    assert cheap["compute"] < 0.52 * served["compute"]
-    assert cheap["orders"] > 0.95 * served["orders"]
-    picked = [found[0]]
+    served = means(SERVED)
+
+    def truth(weights: dict[str, float]) -> dict[str, float]:
+        return {metric: value / served[metric] - 1 for metric, value in means(weights).items()}
+
+    inside = [
+        abs(lift.mean - truth(trial.weights)[metric]) < 1.96 * lift.error
+        for trial in state.read()
+        for metric, lift in trial.lifts.items()
+    ]
+    assert np.mean(inside) > 0.85
+    picked = tuning.best(loop, "shop_list")[0]
+    assert truth(picked.weights)["orders"] > 0.03
+    assert truth(picked.weights)["latency"] < 0.02 + 2 * picked.lifts["latency"].error
+    assert abs(picked.lifts["orders"].mean - truth(picked.weights)["orders"]) < 1.96 * picked.lifts["orders"].error
+    # As in the paper: resources halved for a small, stated loss, here of 2 % of orders at most.
+    halved = tuning.choose(loop, "shop_list", [Limit(metric="compute", most=-0.5)], Objective(metric="orders"))
+    assert truth(halved.weights)["compute"] < -0.45
+    assert truth(halved.weights)["orders"] > -0.02
+    for metric, lift in halved.lifts.items():
+        assert abs(lift.mean - truth(halved.weights)[metric]) < 3 * lift.error, metric
     volumes = tuning.volumes(loop, "shop_list")
     assert len(volumes) == 5
     assert volumes == sorted(volumes)
-    assert volumes[-1] > 0.01
-    (expected,) = tuning.expect(loop, "shop_list", [{"fresh": 0.6, "price": 0.5, "taste": 0.6, "depth": 0.3}])
-    for metric, lift in expected.items():
-        truth = means({"fresh": 0.6, "price": 0.5, "taste": 0.6, "depth": 0.3})[metric] / served[metric] - 1
-        assert abs(lift.mean - truth) < 0.05, metric
-    with pytest.raises(DataError, match="weight 'price' is None; allowed: 0 to 1"):
-        tuning.expect(loop, "shop_list", [{"fresh": 0.5}])
-    confirmed = tuning.pick(loop, "shop_list", picked[0].number, who=WHO, why="less compute")
-    assert [entry.version for entry in confirmed.entries] == [1, picked[0].version]
+    with pytest.raises(DataError, match="weight 'w_cheap' is None; allowed: 0 to 1"):
+        tuning.expect(loop, "shop_list", [{"w_fresh": 0.5}])
+    confirmed = tuning.pick(loop, "shop_list", halved, who=WHO, why="half the computing")
+    made = loop.catalogue.blueprint("shop_list", confirmed.entries[1].version)[1]
+    assert {weight.name: weight.value for weight in made.policy.weights} == halved.weights
     assert loop.catalogue.serving("shop_list").version == 1
     loop.close()
+
+
+def test_the_journal_begins_the_first_round(tmp_path: Path) -> None:
+    """Lists that were shown say what other weights would bring: the first arms come from them, and are good."""
+    clock, rng = ManualClock(), np.random.default_rng(4)
+    loop = open_loop(tmp_path, clock)
+    loop.register(blueprint())
+    serve(loop, clock, rng, 1_500, "log")
+    state = tuning.propose(loop, "shop_list", who=WHO)
+    assert [trial.source for trial in state.trials] == ["logs", "logs", "logs", "spread"]
+    assert len(state.scored) == 128
+    served, found, told = means(SERVED), [], []
+    for point in state.scored[:40]:
+        found.append([means(point.weights)[metric] / served[metric] - 1 for metric in ("orders", "compute")])
+        told.append([point.lifts[metric].mean for metric in ("orders", "compute")])
+    for column, least in ((0, 0.85), (1, 0.99)):
+        assert np.corrcoef(np.array(found)[:, column], np.array(told)[:, column])[0, 1] > least
+    loop.close()
+
+
+def test_a_randomised_choice_is_scored_by_its_propensities(tmp_path: Path) -> None:
+    """Which weights would have been better is known from arms that were drawn, within its error."""
+    clock, rng = ManualClock(), np.random.default_rng(5)
+    loop = open_loop(tmp_path, clock)
+    weights = [{"name": "edge", "value": 0.5, "low": -1, "high": 1}]
+    policy = {"formula": "arm('green') if x > edge else arm('blue')", "weights": weights}
+    loop.register(two_arms(policy=policy, metrics=[{"name": "bought"}], lifecycle={"ttl": 60}))
+    handle = loop.strategy("checkout")
+    for number in range(3_000):
+        x = float(rng.uniform(-1, 1))
+        arm = handle.get_decision(f"d{number}", {"user_id": f"u{number}", "x": x})
+        handle.log_observations(f"d{number}", {"bought": 2.0 + (x if arm == "green" else 0.0) + rng.normal(0, 0.2)})
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "checkout")
+    _, blueprint_ = loop.catalogue.blueprint("checkout", 1)
+    seen = []
+    scored = score(loop, "checkout", blueprint_, lambda done, total: seen.append((done, total)))
+    assert len(scored) > 100
+    assert seen[-1] == (128, 128)
+
+    def value(edge: float) -> float:
+        return 2.0 + (1 - edge**2) / 4
+
+    away = [
+        (point.lifts["bought"].mean - (value(point.weights["edge"]) / value(0.5) - 1)) / point.lifts["bought"].error
+        for point in scored
+        if abs(point.weights["edge"] - 0.5) > 0.05
+    ]
+    assert np.mean(np.abs(away)) < 2.0
+    loop.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_arm_that_breaks_a_limit_is_abandoned(tmp_path: Path, killed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker ends it; its units get what serves, all others keep their arms, and the round goes on to be read."""
+    clock, rng = ManualClock(), np.random.default_rng(6)
+    loop = open_loop(tmp_path, clock)
+    loop.register(blueprint(tuning={**blueprint()["tuning"], "arms": 3, "units": 400}))
+    state = tuning.propose(loop, "shop_list", who=WHO)
+    slow = state.trials[0].version
+
+    def slowed(handle: Any, name: str, rng: np.random.Generator) -> None:
+        candidate = {"user_id": name, "fresh": 0.5, "cheap": 0.5, "match": 0.5, "rich": 0.5}
+        handle.get_ranking(name, [candidate])
+        version = seen[name] = versions(name)
+        latency = 1.0 + 0.5 * (version == slow) + rng.normal(0, 0.1)
+        found = {"orders": 1 + rng.normal(0, 0.1), "compute": 1 + rng.normal(0, 0.1), "latency": latency}
+        handle.log_observations(f"{name}/0", {metric: float(value) for metric, value in found.items()})
+
+    seen: dict[str, int] = {}
+
+    def versions(name: str) -> int:
+        running = loop.comparisons.current()["shop_list"]
+        drawn = Assignment(f"shop_list:compare:{running.draw}", [entry.share for entry in running.entries])
+        return running.entries[drawn.arm(name)].version
+
+    serve(loop, clock, rng, 600, "x", slowed)
+    if killed:
+        with monkeypatch.context() as patched:
+            patched.setattr(Tunings, "advance", _die)
+            with pytest.raises(KilledError):
+                tuning.watch(loop, "shop_list", who=WHO)
+    turn = Worker(loop, ["shop_list"]).turn()
+    assert not turn.failed, turn
+    state = tuning.status(loop, "shop_list")
+    assert [trial.status for trial in state.trials] == ["failed", "proposed", "proposed"]
+    assert "abandoned: latency" in state.trials[0].reason
+    assert "allowed at most +2.0%" in state.trials[0].reason
+    assert state.rounds[-1].status == "running"
+    assert tuning.watch(loop, "shop_list", who=WHO) == state
+    loop.refresh()
+    before = dict(seen)
+    for name, version in before.items():
+        now = versions(name)
+        assert (now == version) if version != slow else (now not in {each.version for each in state.trials})
+    serve(loop, clock, rng, 1_600, "y", slowed)
+    state = tuning.read(loop, "shop_list", who=WHO)
+    assert [trial.status for trial in state.trials] == ["failed", "read", "read"]
+    assert state.rounds[-1].status == "read"
+    loop.close()
+
+
+def _die(*_: Any, **__: Any) -> None:
+    raise KilledError
 
 
 class KilledError(Exception):
@@ -126,9 +233,9 @@ def test_a_killed_round_goes_on(tmp_path: Path, spot: str, monkeypatch: pytest.M
 
     with monkeypatch.context() as patched:
         if spot == "after proposed":
-            patched.setattr("abloop.tuning.weighed", die)
+            patched.setattr("abloop.tuning.rounds.weighed", die)
         if spot == "after versions":
-            patched.setattr("abloop.tuning.compare", die)
+            patched.setattr("abloop.tuning.rounds.compare", die)
         patched.setattr(Tunings, "advance", advance)
         if spot == "after stop":
             tuning.propose(loop, "shop_list", who=WHO)
@@ -138,7 +245,7 @@ def test_a_killed_round_goes_on(tmp_path: Path, spot: str, monkeypatch: pytest.M
     loop.close()
     loop = open_loop(tmp_path, clock)
     state = tuning.status(loop, "shop_list") if spot == "after stop" else tuning.propose(loop, "shop_list", who=WHO)
-    serve(loop, clock, rng, 2_000, "x")
+    serve(loop, clock, rng, 900, "x")
     if spot == "after stop":
         with monkeypatch.context() as patched:
             patched.setattr(Tunings, "advance", die)
@@ -168,28 +275,45 @@ def test_two_cannot_tune_at_once(tmp_path: Path) -> None:
     loop.close()
 
 
-@pytest.mark.parametrize("case", ["nobody", "taken", "ratio", "zero"])
+def flat(handle: Any, name: str, _: np.random.Generator) -> None:
+    """Show one candidate that brings the same always."""
+    handle.get_ranking(name, [{"user_id": name, "fresh": 0.5, "cheap": 0.5, "match": 0.5, "rich": 0.5}])
+    handle.log_observations(f"{name}/0", {"orders": 0.0, "compute": 1.0, "latency": 1.0})
+
+
+def silent(handle: Any, name: str, rng: np.random.Generator) -> None:
+    """Show one candidate, and log no orders."""
+    handle.get_ranking(name, [{"user_id": name, "fresh": 0.5, "cheap": 0.5, "match": 0.5, "rich": 0.5}])
+    handle.log_observations(f"{name}/0", {"compute": 1 + rng.random(), "latency": 1 + rng.random()})
+
+
+@pytest.mark.parametrize("case", ["nobody", "taken", "ratio", "zero", "missing"])
 def test_rounds_that_say_nothing_are_marked(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No rows, another comparison, wrong shares, a metric of zero: the reason is said, and the next proposal comes."""
     clock, rng = ManualClock(), np.random.default_rng(2)
     loop = open_loop(tmp_path, clock)
-    loop.register(blueprint())
+    more = {"metrics": [{**each, "default": None} for each in blueprint()["metrics"]]} if case == "missing" else {}
+    loop.register(blueprint(**more))
     tuning.propose(loop, "shop_list", who=WHO)
     if case == "taken":
         compare(loop, "shop_list", [1, 2], who=WHO, why="mine")
     if case in ("ratio", "zero"):
-        nothing = {"orders": 0.0, "compute": 1.0, "latency": 1.0}
-        serve(loop, clock, rng, 1_500, "x", (lambda *_: nothing) if case == "zero" else draw)
+        serve(loop, clock, rng, 600, "x", flat if case == "zero" else show)
+    if case == "missing":
+        serve(loop, clock, rng, 600, "x", silent)
     if case == "ratio":
-        monkeypatch.setattr("abloop.tuning.SRM_ALARM", 2.0)
+        monkeypatch.setattr("abloop.tuning.reading.SRM_ALARM", 2.0)
     state = tuning.read(loop, "shop_list", early=True, who=WHO)
-    words = {"nobody": "no row of it", "taken": "another comparison", "ratio": "shares", "zero": ""}[case]
-    if case == "zero":
-        assert state.rounds[-1].status == "read"
-    else:
-        assert state.rounds[-1].status == "marked"
-        assert words in state.rounds[-1].reason
-        assert all(trial.status == "failed" and words in trial.reason for trial in state.trials)
+    words = {
+        "nobody": "no row of it",
+        "taken": "another comparison",
+        "ratio": "shares",
+        "zero": "objective 'orders' is 0 in every row",
+        "missing": "metric 'orders' has no change that could be estimated",
+    }[case]
+    assert state.rounds[-1].status == "marked"
+    assert words in state.rounds[-1].reason
+    assert all(trial.status == "failed" and words in trial.reason for trial in state.trials)
     if loop.comparisons.current():
         return
     again = tuning.propose(loop, "shop_list", who=WHO)
@@ -209,7 +333,7 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     tuning.propose(loop, "shop_list", who=WHO)
     assert main(["tune", "shop_list", "propose", "--url", url]) == 1
     assert "round 0 of 'shop_list' runs" in capsys.readouterr().err
-    serve(loop, clock, rng, 2_000, "x")
+    serve(loop, clock, rng, 900, "x")
     assert main(["tune", "shop_list", "status", "--url", url]) == 0
     assert "Round 0 runs" in capsys.readouterr().out
     assert main(["tune", "shop_list", "read", "--url", url, "--json"]) == 0
@@ -228,19 +352,15 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_model_that_cannot_be_fitted_costs_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit that crashes leads to a proposal that is spread over the space, going on where the last one ended."""
-
-    class Crashing:
-        def attach_trial(self, _: object) -> int:
-            raise RuntimeError("singular")
-
-    monkeypatch.setattr("abloop.optimize.propose._client", lambda *_: (Crashing(), {"m": "m0"}))
+    monkeypatch.setattr("abloop.optimize.learn._learned", _die)
+    search = Search(bounds={"a": (0.0, 1.0)}, served={"a": 0.5}, objectives=(Objective(metric="m"),))
     trials = [
         Trial(number, 0, weights, "read", lifts={"m": Lift(0.1, 0.01)})
-        for number, weights in enumerate(spread({"a": (0.0, 1.0)}, 5))
+        for number, weights in enumerate(search.weights(search.spread(5)))
     ]
-    found = suggest({"a": (0.0, 1.0)}, {"a": 0.5}, trials, (Objective(metric="m"),), (), 3)
+    found = suggest(search, trials, 3)
     assert [source for _, source in found] == ["spread"] * 3
-    assert [weights for weights, _ in found] == spread({"a": (0.0, 1.0)}, 8)[5:]
+    assert [weights for weights, _ in found] == search.weights(search.spread(8)[5:])
 
 
 def test_the_frontier_is_what_none_beats() -> None:
@@ -276,7 +396,7 @@ def test_wrong_tunings_are_refused(section: dict[str, Any], words: str) -> None:
 def test_nothing_to_tune_is_named(tmp_path: Path) -> None:
     """A policy without a weight that has a range is refused, with what to add."""
     loop = open_loop(tmp_path)
-    loop.register(blueprint(policy={"formula": "{'fresh': 1, 'price': 2, 'taste': 3, 'depth': 4}"}))
+    loop.register(blueprint(policy={"formula": "fresh + cheap"}))
     with pytest.raises(DataError, match=r"give policy\.weights low and high"):
         tuning.propose(loop, "shop_list", who=WHO)
     loop.close()

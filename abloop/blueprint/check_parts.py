@@ -7,6 +7,7 @@ from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
 from abloop.blueprint.policy import challenged, compile_formula
 from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
+from abloop.blueprint.tuning import Limit, Sum
 from abloop.errors import BlueprintError, listed, unknown
 from abloop.features.graph import Graph
 
@@ -139,8 +140,11 @@ def check_tuning(blueprint: Blueprint) -> None:
             place = f"tuning.{section}[{index}].metric"
             if each.metric not in metrics:
                 raise BlueprintError(f"{place}: {unknown('metric', each.metric, metrics)}", place=place)
-    for index, limit in enumerate(tuning.limits):
-        place = f"tuning.limits[{index}]"
+    _check_sums(blueprint)
+    bounded: tuple[Limit | Sum, ...] = (*tuning.limits, *tuning.sums)
+    for index, limit in enumerate(bounded):
+        at = index - len(tuning.limits)
+        place = f"tuning.limits[{index}]" if at < 0 else f"tuning.sums[{at}]"
         if limit.most is None and limit.least is None:
             raise _refuse(place, "limits nothing", "give most or least, e.g. most: 0.02 for +2 %")
         for name in ("most", "least"):
@@ -148,6 +152,26 @@ def check_tuning(blueprint: Blueprint) -> None:
                 validate.in_range(f"{place}.{name}", getattr(limit, name))
         if limit.most is not None and limit.least is not None and limit.least > limit.most:
             raise _refuse(place, f"has least {limit.least:g} above most {limit.most:g}", "change them")
+
+
+def _check_sums(blueprint: Blueprint) -> None:
+    """Check what names weights: sums, and those to choose among."""
+    tuning, known = blueprint.tuning, {weight.name: weight for weight in blueprint.policy.weights}
+    validate.in_range("tuning.repeat", tuning.repeat, 0, 100)
+    named = [(f"tuning.sums[{index}].weights", each.weights) for index, each in enumerate(tuning.sums)]
+    named += [(f"tuning.among[{index}]", weights) for index, weights in enumerate(tuning.among)]
+    for place, weights in named:
+        if not weights:
+            raise _refuse(place, "names no weight", f"some of {', '.join(known) or 'policy.weights'}")
+        for name, value in weights.items():
+            validate.in_range(f"{place}.{name}", value)
+            if name not in known:
+                raise BlueprintError(f"{place}: {unknown('weight', name, known)}", place=place)
+    for index, weights in enumerate(tuning.among):
+        for name, value in weights.items():
+            low, high = known[name].low, known[name].high
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise _refuse(f"tuning.among[{index}].{name}", f"is {value:g}", f"{low} to {high}")
 
 
 def check_ranking(blueprint: Blueprint) -> None:

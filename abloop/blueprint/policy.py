@@ -242,13 +242,7 @@ class Policy:
         """
         import numpy as np
 
-        from abloop.features.column import Categories
-
-        values: dict[str, Any] = {**self._constants, **constants}
-        for name, (place, _), feature in zip(self._names, self._reads, self._of_features, strict=True):
-            column: Any = features[place] if feature else predictions[name]
-            values[name] = column.texts() if isinstance(column, Categories) else column
-        result: Any = self.formula.frame({name: values[name] for name in self.formula.reads}, rows)
+        values, result = self._frame(features, predictions, rows, constants)
         arms = len(values["cost"])
         if self.formula.kind == "shares":
             undefined = np.isnan(result).any(axis=1)
@@ -257,6 +251,31 @@ class Policy:
         chosen = np.asarray(result).astype(np.intp)
         shares: NDArray[np.float64] = np.eye(arms)[np.where(chosen < 0, 0, chosen)]
         return shares
+
+    def scores(
+        self,
+        features: Sequence[FrameColumn],
+        predictions: Mapping[str, Any],
+        rows: int,
+        constants: Mapping[str, Any] = NOTHING,
+    ) -> NDArray[np.float64]:
+        """Return what the formula of a number or an ordering gives for many rows, shape (n,); see `frame`."""
+        import numpy as np
+
+        found = np.asarray(self._frame(features, predictions, rows, constants)[1], dtype=np.float64)
+        return np.broadcast_to(found, (rows,))
+
+    def _frame(
+        self, features: Sequence[FrameColumn], predictions: Mapping[str, Any], rows: int, constants: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Any]:
+        """Return what the formula reads, and what it gives."""
+        from abloop.features.column import Categories
+
+        values: dict[str, Any] = {**self._constants, **constants}
+        for name, (place, _), feature in zip(self._names, self._reads, self._of_features, strict=True):
+            column: Any = features[place] if feature else predictions[name]
+            values[name] = column.texts() if isinstance(column, Categories) else column
+        return values, self.formula.frame({name: values[name] for name in self.formula.reads}, rows)
 
     def show(self, features: Sequence[FeatureValue], predictions: Sequence[float]) -> str:
         """Return the formula with the numbers of one decision put in."""

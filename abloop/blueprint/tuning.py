@@ -33,12 +33,30 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     least: float | None = None
 
 
+class Sum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What weights must keep together: least <= sum of factor * weight <= most.
+
+    Attributes:
+        weights: Weight to its factor.
+        most: Greatest sum; None for any.
+        least: Least sum; None for any.
+    """
+
+    weights: dict[str, float]
+    most: float | None = None
+    least: float | None = None
+
+
 class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the weights of the policy are tuned, as a sequence of A/B tests.
 
     Attributes:
         objectives: What is made better, one or more; the goals of the strategy where empty.
-        limits: What an arm must keep.
+        limits: What an arm must keep; one of an objective is the worst that still counts.
+        sums: What weights must keep together, e.g. that two of them are 1 at most.
+        among: Weights to choose among, by Thompson sampling, instead of all in the ranges.
+        logs: Whether the first round begins from what the journal says of weights.
+        repeat: Arms of a round that were tried before, to see whether effects drift.
         arms: Weights tried in a round, in [1, 100], beside those that serve.
         units: Of each arm, before a round is read, in [2, 1000000000].
         seed: Makes proposals repeatable.
@@ -46,6 +64,10 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     objectives: tuple[Objective, ...] = ()
     limits: tuple[Limit, ...] = ()
+    sums: tuple[Sum, ...] = ()
+    among: tuple[dict[str, float], ...] = ()
+    logs: bool = True
+    repeat: int = 0
     arms: int = 4
     units: int = 1_000
     seed: int = 0

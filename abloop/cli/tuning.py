@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from abloop.cli.terminal import Add, add_url, open_loop, show
-from abloop.errors import DataError
+from abloop.cli.terminal import Add, Progress, add_url, open_loop, show
+from abloop.errors import DataError, MissingExtraError
 from abloop.ids import user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from abloop.optimize.trials import State, Trial
+    from abloop.blueprint.tuning import Limit
+    from abloop.loop import Loop
+    from abloop.optimize.trials import Point, State, Trial
 
 ACTIONS = ("propose", "status", "read", "frontier", "pick")
 
@@ -28,6 +32,12 @@ def add_tuning(add: Add) -> None:
     tuned.add_argument("--arms", type=int, default=0, help="of a proposal: how many (default: the blueprint's)")
     tuned.add_argument("--early", action="store_true", help="read a round although units are missing")
     tuned.add_argument("--trial", type=int, default=None, help="of a pick: the trial to serve beside what serves")
+    tuned.add_argument("--weights", default="", metavar="NAME=VALUE,...", help="of a pick: these weights instead")
+    tuned.add_argument(
+        "--keep", action="append", default=[], metavar="METRIC>=X%", help="choose the expected point that keeps this"
+    )
+    tuned.add_argument("--least", default="", metavar="METRIC", help="... and has the least of this")
+    tuned.add_argument("--most", default="", metavar="METRIC", help="... or the most of this")
     tuned.add_argument("--why", default="", help="why")
     add_url(tuned)
 
@@ -39,24 +49,131 @@ def tune(options: argparse.Namespace) -> int:
     name, who = options.strategy, user()
     with closing(open_loop(options)) as loop:
         if options.action == "frontier":
-            trials = tuning.best(loop, name)
-            show(options, {"strategy": name, "trials": msgspec.to_builtins(trials)}, lambda: _table(trials))
-            return 0
+            return _frontier(options, loop)
         if options.action == "pick":
-            if options.trial is None or not options.why:
-                raise DataError("name what to serve, and why: --trial NUMBER --why TEXT")
-            begun = tuning.pick(loop, name, options.trial, who=who, why=options.why)
-            said = f"{name} compares trial {options.trial} with what serves: abloop compare {name}"
-            show(options, msgspec.to_builtins(begun), lambda: said)
-            return 0
+            return _pick(options, loop)
         if options.action == "propose":
-            state = tuning.propose(loop, name, count=options.arms, who=who, why=options.why)
+            with Progress() as bar:
+                bar_of = partial(bar, "asking the journal")
+                state = tuning.propose(loop, name, count=options.arms, who=who, why=options.why, progress=bar_of)
         elif options.action == "read":
             state = tuning.read(loop, name, early=options.early, who=who)
         else:
             state = tuning.status(loop, name)
-    show(options, msgspec.to_builtins(state), lambda: _words(state))
+        drifts = tuning.drift(loop, name)
+    told_of = {**msgspec.to_builtins(state), "drift": msgspec.to_builtins(drifts)}
+    show(options, told_of, lambda: "\n".join([_words(state), *(each.words for each in drifts)]))
     return 0
+
+
+def _frontier(options: argparse.Namespace, loop: Loop) -> int:
+    """Show what was measured and what is expected, or the expected point that is wanted."""
+    from abloop import tuning
+
+    name = options.strategy
+    if options.keep or options.least or options.most:
+        point = _wanted(options, loop)
+        show(options, {"strategy": name, "point": msgspec.to_builtins(point)}, lambda: _point(point, name))
+        return 0
+    trials, missing = tuning.best(loop, name), ""
+    points: tuple[Point, ...] = ()
+    try:
+        points = tuning.pareto(loop, name)
+    except (DataError, MissingExtraError) as error:
+        missing = str(error)
+    data = {"trials": trials, "expected": points, "volumes": tuning.volumes(loop, name), "missing": missing}
+    text = [f"Measured, beaten by none:\n{_table(trials)}"]
+    text += [f"\nExpected, beaten by none:\n{_expected(points)}"] if points else [f"\nNothing is expected: {missing}"]
+    show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join(text))
+    return 0
+
+
+def _pick(options: argparse.Namespace, loop: Loop) -> int:
+    """Serve what was chosen beside what serves."""
+    from abloop import tuning
+
+    choice: int | Point | dict[str, float] | None = options.trial
+    if options.weights:
+        choice = parse_weights(options.weights)
+    elif options.keep or options.least or options.most:
+        choice = _wanted(options, loop)
+    if choice is None or not options.why:
+        raise DataError("name what to serve, and why: --trial NUMBER (or --weights, or --keep and --least) --why TEXT")
+    begun = tuning.pick(loop, options.strategy, choice, who=user(), why=options.why)
+    what = f"trial {choice}" if isinstance(choice, int) else f"version {begun.entries[1].version}"
+    said = f"{options.strategy} compares {what} with what serves: abloop compare {options.strategy}"
+    show(options, msgspec.to_builtins(begun), lambda: said)
+    return 0
+
+
+def _wanted(options: argparse.Namespace, loop: Loop) -> Point:
+    """Return the expected point that the options ask for."""
+    from abloop import tuning
+    from abloop.blueprint.tuning import Objective
+
+    if bool(options.least) == bool(options.most):
+        raise DataError("say what it is to be best at, once: --least METRIC or --most METRIC")
+    goal = Objective(metric=options.least or options.most, better="lower" if options.least else "higher")
+    return tuning.choose(loop, options.strategy, [parse_limit(text) for text in options.keep], goal)
+
+
+def parse_limit(text: str) -> Limit:
+    """Return a limit as it is typed.
+
+    Raises:
+        DataError: It is none.
+
+    Example:
+        >>> parse_limit("orders>=-1%")
+        Limit(metric='orders', most=None, least=-0.01)
+    """
+    from abloop.blueprint.tuning import Limit
+
+    found = re.fullmatch(r"\s*(.+?)\s*(<=|>=)\s*([-+]?[0-9.]+)\s*(%?)\s*", text)
+    if found is None:
+        raise DataError(f"--keep {text!r}; allowed: METRIC>=X% or METRIC<=X%, e.g. 'orders>=-1%'")
+    bound = float(found[3]) / (100.0 if found[4] else 1.0)
+    return Limit(metric=found[1], most=bound) if found[2] == "<=" else Limit(metric=found[1], least=bound)
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Return weights as they are typed.
+
+    Raises:
+        DataError: They are none.
+
+    Example:
+        >>> parse_weights("a=1, b=0.5")
+        {'a': 1.0, 'b': 0.5}
+    """
+    try:
+        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise DataError(f"--weights {text!r}; allowed: NAME=VALUE,..., e.g. fresh=0.4,price=1") from error
+
+
+def _point(point: Point, strategy: str) -> str:
+    """Return a chosen point as text, with what to do."""
+    from abloop.optimize.pareto import said
+
+    weights = ",".join(f"{name}={value:.6g}" for name, value in point.weights.items())
+    return f"{said(point.lifts)}\nConfirm it: abloop tune {strategy} pick --weights {weights} --why TEXT"
+
+
+def _expected(points: Sequence[Point]) -> str:
+    """Return points with their weights and what they are expected to change."""
+    from abloop.optimize.pareto import said
+    from abloop.readout.text import table
+
+    rows = [
+        [
+            f"{point.kept:.0%}",
+            ", ".join(f"{name} {value:.4g}" for name, value in point.weights.items()),
+            said(point.lifts),
+        ]
+        for point in points
+    ]
+    return table(["limits kept", "weights", "expected change (95 %)"], rows)
 
 
 def _words(state: State) -> str:

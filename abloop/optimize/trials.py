@@ -54,7 +54,8 @@ class Trial(msgspec.Struct, frozen=True):
         lifts: Metric to its change.
         units: Units behind them.
         reason: Why it failed.
-        source: How it was proposed: `model`, or `spread` over the space.
+        source: How it was proposed: by the `model`, from `logs` alone, `spread` over the space, `again` to see drift,
+            or `among` given weights.
     """
 
     number: int
@@ -96,12 +97,14 @@ class State(msgspec.Struct, frozen=True):
         rounds: Oldest first.
         trials: Oldest first.
         step: How often the state was changed; a change names the step it was made from.
+        scored: Weights with what the journal says of them, before the first round.
     """
 
     strategy: str
     rounds: tuple[Round, ...] = ()
     trials: tuple[Trial, ...] = ()
     step: int = 0
+    scored: tuple[Point, ...] = ()
 
     @property
     def open(self) -> Round | None:

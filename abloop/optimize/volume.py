@@ -14,8 +14,10 @@ from abloop.optimize.trials import Trial, frontier, value_of
 def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: tuple[Limit, ...]) -> float:
     """Return the hypervolume that the frontier of trials dominates above the weights that serve.
 
-    Each objective counts as its change, so that what serves is the origin; of one objective it is the best change.
-    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; of three or more computed by BoTorch.
+    Each objective counts as its change from the worst that still counts: its limit where it has one, else what serves.
+    Of one objective it is the best change.
+    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; of three or more
+    computed by BoTorch.
 
     Args:
         trials: Those tried.
@@ -33,7 +35,8 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
         0.02
     """
     best = frontier(tuple(trials), objectives, limits)
-    points = [[value_of(trial, each) for each in objectives] for trial in best]
+    worst = [_worst(each, limits) for each in objectives]
+    points = [[value_of(trial, each) - at for each, at in zip(objectives, worst, strict=True)] for trial in best]
     better = [point for point in points if all(value > 0 and not math.isnan(value) for value in point)]
     if not better:
         return 0.0
@@ -67,3 +70,13 @@ def _area(points: Sequence[Sequence[float]]) -> float:
         found += across * max(0.0, upwards - height)
         height = max(height, upwards)
     return found
+
+
+def _worst(objective: Objective, limits: tuple[Limit, ...]) -> float:
+    """Return the worst of an objective that still counts, higher better."""
+    sign = 1.0 if objective.better == "higher" else -1.0
+    for limit in limits:
+        bound = limit.least if sign > 0 else limit.most
+        if limit.metric == objective.metric and bound is not None:
+            return sign * bound
+    return 0.0

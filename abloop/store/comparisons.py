@@ -40,6 +40,13 @@ class Comparisons:
         found = [_comparison(row) for row in rows]
         return {comparison.strategy: comparison for comparison in found if comparison.entries}
 
+    def began(self, comparison: Comparison) -> float:
+        """Return when the units of a comparison were drawn, in seconds since 1970."""
+        query = sa.select(comparisons.c.at).where(comparisons.c.id == comparison.draw)
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return comparison.at if found is None else float(found)
+
     def last(self, strategy: str) -> Comparison | None:
         """Return the newest comparison of a strategy, running or ended; None if there never was one."""
         query = sa.select(comparisons).where(comparisons.c.strategy == strategy, comparisons.c.entries != "[]")

@@ -53,12 +53,16 @@ class Entry(msgspec.Struct, frozen=True):
         share: Share of units that it decides for.
         phase: How it is served.
         release: Name of the artefact that serves; empty for none.
+        draw: Id of the comparison whose draw of units this one goes on with; 0 for its own.
+        abandoned: Whether its units had another version before, which was abandoned.
     """
 
     version: int
     share: float
     phase: Phase
     release: str = ""
+    draw: int = 0
+    abandoned: bool = False
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class Comparison(msgspec.Struct, frozen=True):
         at: Since when, in seconds since 1970.
         who: Who began or ended it.
         why: Why.
-        id: Its number; names the draw of the units.
+        id: Its number.
     """
 
     strategy: str
@@ -79,6 +83,11 @@ class Comparison(msgspec.Struct, frozen=True):
     who: str
     why: str
     id: int = 0
+
+    @property
+    def draw(self) -> int:
+        """Id of the comparison that drew the units."""
+        return next((entry.draw for entry in self.entries if entry.draw), self.id)
 
 
 class Served(msgspec.Struct, frozen=True):

@@ -195,7 +195,7 @@ def _foreseen(last: Errand | None) -> dict[str, Any] | None:
 
 def _ends(lift: Lift) -> tuple[str, str, str]:
     """Return a change with its 95 % interval, as text."""
-    low, high = lift.mean - tuning.Z * lift.error, lift.mean + tuning.Z * lift.error
+    low, high = lift.mean - reach.Z * lift.error, lift.mean + reach.Z * lift.error
     return percent(lift.mean, sign=True), percent(low, sign=True), percent(high, sign=True)
 
 

@@ -1,0 +1,120 @@
+"""The trade-offs: what was measured, what a model expects, and which is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abloop.blueprint import Blueprint
+from abloop.blueprint.tuning import Limit, Objective
+from abloop.optimize.drift import Drift, widened
+from abloop.optimize.drift import drift as drift_of
+from abloop.optimize.learn import Learned, learn
+from abloop.optimize.pareto import closest
+from abloop.optimize.pareto import pareto as expected
+from abloop.optimize.trials import Lift, Point, State, Trial
+from abloop.optimize.trials import frontier as measured
+from abloop.optimize.volume import volume
+from abloop.store.workspace import Workspace
+from abloop.tuning.plan import objectives, search_of
+from abloop.tuning.rounds import check_weights, status
+
+
+def best(workspace: Workspace, strategy: str) -> list[Trial]:
+    """Return the trials that none beats: the measured trade-offs, best at the first objective first.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    state, blueprint = _known(workspace, strategy)
+    return measured(state.trials, objectives(blueprint), blueprint.tuning.limits)
+
+
+def pareto(workspace: Workspace, strategy: str) -> tuple[Point, ...]:
+    """Return the weights that a model of all trials expects nothing to beat, each metric with its uncertainty.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: Too few trials were read, or no model could be fitted.
+        MissingExtraError: botorch is not installed.
+    """
+    state, blueprint = _known(workspace, strategy)
+    return expected(_learned(state, blueprint), state.trials)
+
+
+def expect(workspace: Workspace, strategy: str, weights: list[dict[str, float]]) -> list[dict[str, Lift]]:
+    """Return what weights that were never tried are expected to change, by a model of all that were.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        strategy: Its name.
+        weights: Weight to value, all that have a range, one mapping for each question.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: A weight is missing or outside its range, or too few trials were read.
+        MissingExtraError: botorch is not installed.
+    """
+    state, blueprint = _known(workspace, strategy)
+    for point in weights:
+        check_weights(blueprint, point)
+    return _learned(state, blueprint).expect(weights)
+
+
+def choose(workspace: Workspace, strategy: str, keep: Sequence[Limit], wanted: Objective) -> Point:
+    """Return the point of the expected frontier that keeps something and is best at a metric.
+
+    At most -1 % engagement, least cost: `[Limit(metric="engagement", least=-0.01)]` and
+    `Objective(metric="cost", better="lower")`.
+
+    Raises:
+        UnknownNameError: There is no such strategy or metric.
+        DataError: No point keeps it, too few trials were read, or no model could be fitted.
+        MissingExtraError: botorch is not installed.
+    """
+    return closest(pareto(workspace, strategy), keep, wanted)
+
+
+def trusted(workspace: Workspace, strategy: str) -> dict[str, float]:
+    """Return how much of what the journal said of each metric the tests left: 1 all, 0 nothing, or without a log.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: Too few trials were read, or no model could be fitted.
+        MissingExtraError: botorch is not installed.
+    """
+    state, blueprint = _known(workspace, strategy)
+    return _learned(state, blueprint).trusted
+
+
+def drift(workspace: Workspace, strategy: str) -> tuple[Drift, ...]:
+    """Return whether arms that were tried in several rounds changed the same in all of them, metric by metric.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    return drift_of(status(workspace, strategy).trials)
+
+
+def volumes(workspace: Workspace, strategy: str) -> list[float]:
+    """Return, round by round, how much of the space of trade-offs all trials so far reach; see `optimize.volume`.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        MissingExtraError: botorch is not installed.
+    """
+    state, blueprint = _known(workspace, strategy)
+    goals, limits = objectives(blueprint), blueprint.tuning.limits
+    done = range(len(state.rounds))
+    return [volume([trial for trial in state.trials if trial.round <= at], goals, limits) for at in done]
+
+
+def _known(workspace: Workspace, strategy: str) -> tuple[State, Blueprint]:
+    """Return the state, and the blueprint that serves."""
+    state = status(workspace, strategy)
+    return state, workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)[1]
+
+
+def _learned(state: State, blueprint: Blueprint) -> Learned:
+    """Return a model of all trials."""
+    search = search_of(blueprint)
+    return learn(search, widened(state.trials), state.scored)
