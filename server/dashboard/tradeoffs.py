@@ -17,7 +17,7 @@ from abloop.optimize.trials import Lift, State
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard.charts import chart
-from server.dashboard.reach import Dealt, Tried, banners, dealt, tried
+from server.dashboard.reach import Dealt, Tried, Z, banners, dealt, tried
 from server.dashboard.routes import command, errands, routes, source
 from server.dashboard.why import require_why
 from server.errands import Errand
@@ -195,7 +195,7 @@ def _foreseen(last: Errand | None) -> dict[str, Any] | None:
 
 def _ends(lift: Lift) -> tuple[str, str, str]:
     """Return a change with its 95 % interval, as text."""
-    low, high = lift.mean - reach.Z * lift.error, lift.mean + reach.Z * lift.error
+    low, high = lift.mean - Z * lift.error, lift.mean + Z * lift.error
     return percent(lift.mean, sign=True), percent(low, sign=True), percent(high, sign=True)
 
 
