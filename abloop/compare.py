@@ -163,7 +163,7 @@ def read_comparison(workspace: Workspace, strategy: str) -> VersionsReadout:
     units = {name: sums[name][""].units if name in sums else 0 for name in names}
     whole = sum(entry.share for entry in entries)
     shares = [entry.share / whole for entry in entries]
-    srm = srm_p_value(list(units.values()), shares) if sum(units.values()) else 1.0
+    srm = srm_p_value(list(units.values()), shares) if sum(units.values()) and len(entries) > 1 else 1.0
     metrics = tuple(compare_arms(metric, role, sums, names) for metric, role in shown(blueprint))
     return VersionsReadout(strategy, began, running, units, srm, metrics)
 

@@ -82,16 +82,17 @@ def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
         for metric, lift in trial.lifts.items()
     ]
     assert np.mean(inside) > 0.85
-    picked = tuning.best(loop, "shop_list")[0]
+    picked = tuning.choose(loop, "shop_list", [], Objective(metric="orders"))
     assert truth(picked.weights)["orders"] > 0.03
     assert truth(picked.weights)["latency"] < 0.02 + 2 * picked.lifts["latency"].error
-    assert abs(picked.lifts["orders"].mean - truth(picked.weights)["orders"]) < 1.96 * picked.lifts["orders"].error
+    for metric, lift in picked.lifts.items():
+        assert abs(lift.mean - truth(picked.weights)[metric]) < 1.96 * lift.error, metric
     # As in the paper: resources halved for a small, stated loss, here of 2 % of orders at most.
     halved = tuning.choose(loop, "shop_list", [Limit(metric="compute", most=-0.5)], Objective(metric="orders"))
     assert truth(halved.weights)["compute"] < -0.45
     assert truth(halved.weights)["orders"] > -0.02
     for metric, lift in halved.lifts.items():
-        assert abs(lift.mean - truth(halved.weights)[metric]) < 3 * lift.error, metric
+        assert abs(lift.mean - truth(halved.weights)[metric]) < 1.96 * lift.error, metric
     volumes = tuning.volumes(loop, "shop_list")
     assert len(volumes) == 5
     assert volumes == sorted(volumes)

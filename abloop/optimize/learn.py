@@ -60,14 +60,14 @@ def learn(search: Search, trials: Sequence[Trial], scored: Sequence[Point] = ())
 
     Args:
         search: What is searched.
-        trials: All so far.
+        trials: All so far; what an abandoned arm changed is learned from too.
         scored: Weights with the change that logs expect of them.
 
     Raises:
         DataError: Too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
-    read = [trial for trial in trials if trial.status == "read" and set(search.metrics) <= set(trial.lifts)]
+    read = [trial for trial in trials if trial.lifts and set(search.metrics) <= set(trial.lifts)]
     told = [point for point in scored if set(search.metrics) <= set(point.lifts)]
     if len(read) < FEWEST and not told:
         raise DataError(f"a model of weights needs {FEWEST} trials that were read; there are {len(read)}")

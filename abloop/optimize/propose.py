@@ -35,7 +35,7 @@ def propose(
         DataError: Next to no weights keep the sums.
         MissingExtraError: botorch is not installed.
     """
-    read = [trial for trial in trials if trial.status == "read"]
+    read = [trial for trial in trials if trial.lifts]  # those that were abandoned among them
     found = []
     try:
         learned = learn(search, trials, scored)

@@ -1,15 +1,20 @@
 """Tuning by rounds of A/B tests: weights are proposed, served beside those that serve, read, and learned from."""
 
+from abloop.blueprint.tuning import Limit, Objective
+from abloop.optimize.figures import frontier_figure, volume_figure
 from abloop.tuning.frontier import best, choose, drift, expect, pareto, trusted, volumes
 from abloop.tuning.plan import objectives, search_of, tunable
 from abloop.tuning.reading import read, watch
 from abloop.tuning.rounds import pick, propose, status
 
 __all__ = [
+    "Limit",
+    "Objective",
     "best",
     "choose",
     "drift",
     "expect",
+    "frontier_figure",
     "objectives",
     "pareto",
     "pick",
@@ -19,6 +24,7 @@ __all__ = [
     "status",
     "trusted",
     "tunable",
+    "volume_figure",
     "volumes",
     "watch",
 ]

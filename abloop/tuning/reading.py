@@ -46,11 +46,12 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
         raise DataError(f"no round of {strategy!r} runs; begin one: abloop tune {strategy} propose")
     last, found = workspace.comparisons.last(strategy), read_comparison(workspace, strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
+    early = early or all(trial.status == "failed" for trial in state.of(begun.number))  # all were abandoned
     if not early and last is not None and last.draw == begun.comparison and fewest(found) < blueprint.tuning.units:
         return state
     reason = _unusable(last, begun, found, blueprint)
     trials = [_read_trial(trial, found, blueprint, begun, reason) for trial in state.of(begun.number)]
-    if not reason and all(trial.status == "failed" for trial in trials):
+    if not reason and not any(trial.lifts for trial in trials):
         reason = f"no arm of it says anything: {trials[0].reason}"
     status_ = "marked" if reason else "read"
     round_ = msgspec.structs.replace(begun, status=status_, reason=reason)
@@ -86,7 +87,7 @@ def _unusable(last: Comparison | None, begun: Round, found: VersionsReadout, blu
 def _read_trial(trial: Trial, found: VersionsReadout, blueprint: Blueprint, begun: Round, reason: str) -> Trial:
     """Return a trial with what its arm changed, or why it says nothing."""
     if trial.status == "failed":
-        return trial
+        return msgspec.structs.replace(trial, lifts={}) if reason else trial
     units, lifts = found.units.get(f"v{trial.version}", 0), {}
     if trial.version == begun.baseline:
         reason = reason or "its weights are those that serve"
@@ -161,7 +162,8 @@ def watch(workspace: Workspace, strategy: str, *, who: str) -> State:
         gone = trial.version not in {entry.version for entry in last.entries}
         reason = last.why if gone else broken(found, trial.version, blueprint, len(state.of(begun.number)))
         if reason and trial.version != begun.baseline:
-            trials.append(msgspec.structs.replace(trial, status="failed", reason=f"abandoned: {reason}"))
+            seen = _read_trial(trial, found, blueprint, begun, "")  # what it changed is learned from
+            trials.append(msgspec.structs.replace(seen, status="failed", reason=f"abandoned: {reason}"))
     if not trials:
         return state
     for trial in trials:  # served first, kept after: done again where the process ends in between
