@@ -95,6 +95,8 @@ def _convert(raw: Any) -> Blueprint:
         msgspec.msgpack.encode(raw)  # as the record of a decision will hold it
     except (TypeError, RecursionError, OverflowError) as error:
         raise BlueprintError(f"a value cannot be logged: {error}. Use texts, numbers, lists and mappings") from error
+    if place := _zero(raw, ""):
+        raise BlueprintError(f"{place} holds a zero character, which databases refuse; remove it", place=place)
     raw = _known(raw, Blueprint, "")
     try:
         return msgspec.convert(raw, Blueprint)
@@ -102,6 +104,18 @@ def _convert(raw: Any) -> Blueprint:
         said, _, path = str(error).partition(" - at `$")
         path = path.strip("`.")
         raise BlueprintError(f"{path or 'blueprint'}: {said[0].lower()}{said[1:]}", place=path) from error
+
+
+def _zero(raw: Any, path: str) -> str:
+    """Return where a text holds a zero character; an empty text where none does."""
+    if isinstance(raw, dict):
+        for key, item in raw.items():
+            if place := _zero(item, f"{path}.{key}" if path else str(key)) or _zero(key, path):
+                return place.replace("\0", "\ufffd")
+        return ""
+    if isinstance(raw, list):
+        return next(filter(None, (_zero(item, f"{path}[{index}]") for index, item in enumerate(raw))), "")
+    return (path or "the text") if isinstance(raw, str) and "\0" in raw else ""
 
 
 def _seconds(text: str, place: str) -> float:

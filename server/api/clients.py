@@ -250,6 +250,8 @@ def post_sticky(body: KeptArms) -> KeptArms:
     """Keep the arms that units were given."""
     workspace = _workspace()
     for name in sorted({arm.strategy for arm in body.arms}):
+        if "\0" in name:
+            raise UnknownNameError(unknown("strategy", name.replace("\0", "\ufffd"), workspace.catalogue.servings()))
         _, blueprint = workspace.catalogue.blueprint(name)
         known = {arm.name for arm in blueprint.ordered_arms()}
         for index, each in enumerate(body.arms):

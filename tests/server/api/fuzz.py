@@ -63,9 +63,9 @@ WORDS = {  # what a caller would fill in, so that not every request ends at a na
 }
 
 
-def open_app(directory: Path) -> tuple[Flask, dict[str, str]]:
+def open_app(url: str, directory: Path) -> tuple[Flask, dict[str, str]]:
     """Return a server with some strategies, and the headers of a token that may do everything."""
-    app = create_app(f"sqlite:///{directory}/abloop.db", config=Config(rate="", calls=0))
+    app = create_app(url, directory, config=Config(rate="", calls=0))
     headers = bearer(app, "read", "edit", "ingest", "admin")
     browser = app.test_client()
     for blueprint in (SHOP, {**SHOP, "unit": "customer"}, FEED):
@@ -77,7 +77,7 @@ def open_app(directory: Path) -> tuple[Flask, dict[str, str]]:
     return app, headers
 
 
-def fuzz(calls: int, seed: int = 0, part: int = 0, parts: int = 1) -> dict[str, Any]:
+def fuzz(calls: int, seed: int = 0, part: int = 0, parts: int = 1, url: str = "") -> dict[str, Any]:
     """Make so many calls and return what they gave.
 
     Args:
@@ -85,6 +85,7 @@ def fuzz(calls: int, seed: int = 0, part: int = 0, parts: int = 1) -> dict[str, 
         seed: Of the generation.
         part: Which part of the endpoints.
         parts: In how many parts they are cut.
+        url: An empty database; a new SQLite file where empty.
 
     Returns:
         `calls`, `statuses` with their counts, and `failures`: text to how often it came.
@@ -92,7 +93,7 @@ def fuzz(calls: int, seed: int = 0, part: int = 0, parts: int = 1) -> dict[str, 
     statuses: collections.Counter[int] = collections.Counter()
     failures: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as name:
-        app, headers = open_app(Path(name))
+        app, headers = open_app(url or f"sqlite:///{name}/abloop.db", Path(name) / "files")
         loaded = schemathesis.openapi.from_wsgi("/openapi.json", app, headers=headers)
         loaded.config.generation.modes = list(schemathesis.GenerationMode)
         operations = [each.ok() for each in loaded.get_all_operations()]
