@@ -228,10 +228,9 @@ class Strategy:
             fetched = [NOTHING if feed is None else feed.fetch(context, now) for context in contexts]
             found = decide_list(snapshot, decision_id, contexts, fetched, now, started)
             order, decisions = arrange(snapshot, decision_id, found)
-            for decision in decisions:
-                self._append(encode(decision))
-                if feed is not None:
-                    feed.decided(decision.decision_id, decision.entities)
+            self._spool.append_all([encode(decision) for decision in decisions])
+            for decision in decisions if feed is not None else ():
+                feed.decided(decision.decision_id, decision.entities)  # type: ignore[union-attr]
         except Exception as error:  # law 1: product code never sees an exception
             self._complain(error)
             return _given_order(contexts)
