@@ -71,7 +71,12 @@ def _step(node: Any, values: Any, start: Any, number: Any, whole: Any) -> Any:
 
 
 def _walk_with(step: Any) -> Callable[..., None]:
-    """Return the walk, written for numba."""
+    """Return the walk, written for numba.
+
+    Some rows go through eight trees before the next eight, so that both stay where the processor is quick. Who does not
+    move in a step is at a leaf: most rows are there long before the deepest. Leaves are added one after the other, as
+    the library that fitted the trees adds them.
+    """
 
     def walk(
         values: Any,
@@ -86,7 +91,6 @@ def _walk_with(step: Any) -> Callable[..., None]:
         leaf: Any,
         out: Any,
     ) -> None:
-        # Some rows at a time go through eight trees before the next eight: both stay where the processor is quick.
         for first_row in range(0, rows, ROWS):
             last_row = min(first_row + ROWS, rows)
             for read in range(reads):
@@ -104,7 +108,6 @@ def _walk_with(step: Any) -> Callable[..., None]:
                                 c, d = step(c, values, start, number, whole), step(d, values, start, number, whole)
                                 e, f = step(e, values, start, number, whole), step(f, values, start, number, whole)
                                 g, h = step(g, values, start, number, whole), step(h, values, start, number, whole)
-                            # Who does not move in a step is at a leaf: most rows are there long before the deepest.
                             i, j, k, m, n, o, p, q = a, b, c, d, e, f, g, h
                             a, b = step(a, values, start, number, whole), step(b, values, start, number, whole)
                             c, d = step(c, values, start, number, whole), step(d, values, start, number, whole)
@@ -112,7 +115,6 @@ def _walk_with(step: Any) -> Callable[..., None]:
                             g, h = step(g, values, start, number, whole), step(h, values, start, number, whole)
                             if not ((a ^ i) | (b ^ j) | (c ^ k) | (d ^ m) | (e ^ n) | (f ^ o) | (g ^ p) | (h ^ q)):
                                 break
-                        # One after the other, as the library that fitted them adds them.
                         total = out[place]
                         total += leaf[a]
                         total += leaf[b]
@@ -121,8 +123,7 @@ def _walk_with(step: Any) -> Callable[..., None]:
                         total += leaf[e]
                         total += leaf[f]
                         total += leaf[g]
-                        total += leaf[h]
-                        out[place] = total
+                        out[place] = total + leaf[h]
 
     return walk
 
