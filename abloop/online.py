@@ -230,10 +230,10 @@ class Strategy:
         fetched = [NOTHING if feed is None else feed.fetch(context, now) for context in contexts]
         found = decide_list(snapshot, decision_id, contexts, fetched, now, started)
         order, decisions = arrange(snapshot, decision_id, found)
-        for decision in decisions if write else ():
-            self._append(encode(decision))
-            if feed is not None:
-                feed.decided(decision.decision_id, decision.entities)
+        if write:
+            self._spool.append_all([encode(decision) for decision in decisions])
+            for decision in decisions if feed is not None else ():
+                feed.decided(decision.decision_id, decision.entities)  # type: ignore[union-attr]
         return order, decisions
 
     def log_observations(self, decision_id: str, observations: Mapping[str, float], *, key: str = "") -> None:

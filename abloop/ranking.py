@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,8 +14,26 @@ from abloop.decision import decide, no_id, unit_text
 from abloop.features.read import Fetched, read_from
 from abloop.policy.explore import mixed_propensity
 from abloop.policy.rank import by_score, explore_slots, spread, team_draft
-from abloop.records import Decision, Phase
+from abloop.records import Decision, FeatureValue, Phase
 from abloop.snapshot import Snapshot
+
+
+class Candidates(NamedTuple):
+    """The candidates of a list, decided and in no order yet.
+
+    Attributes:
+        scores: What the policy says of each, length n.
+        features: As they were read, length n.
+        predictions: Of each, length n.
+        defaulted: Whether the default was drawn for any of them.
+        record: Gives the record of one, by its index and what was decided.
+    """
+
+    scores: Sequence[object]
+    features: Sequence[tuple[FeatureValue, ...]]
+    predictions: Sequence[tuple[float, ...]]
+    defaulted: bool
+    record: Callable[[int, dict[str, Any]], Decision]
 
 
 def decide_list(
@@ -25,7 +43,7 @@ def decide_list(
     fetched: Sequence[Fetched],
     now: float,
     started: int,
-) -> list[Decision]:
+) -> Candidates:
     """Return the decision of each candidate of a list, `decide` of each; predictions are made for all at once.
 
     Args:
@@ -36,16 +54,21 @@ def decide_list(
         now: Seconds since 1970.
         started: `time.perf_counter_ns()` when the call came in.
     """
-    features = [
-        read_from(snapshot.features, snapshot.sources, (context, *each.rows)) if each.rows else snapshot.read(context)
-        for context, each in zip(contexts, fetched, strict=True)
-    ]
-    values = [snapshot.all_features(each) for each in features] if snapshot.serves else []
+    if snapshot.feed is None:
+        features = snapshot.read_all(contexts)
+    else:
+        features = [
+            read_from(snapshot.features, snapshot.sources, (context, *each.rows))
+            if each.rows
+            else snapshot.read(context)
+            for context, each in zip(contexts, fetched, strict=True)
+        ]
+    values = snapshot.all_features_of(features) if snapshot.serves else []
     ready = snapshot.predict_all(values) if snapshot.serves else None
     if ready is not None and not snapshot.is_choice and not snapshot.screened:
-        told = list(zip(contexts, fetched, features, values, ready, strict=True))
-        return _score(snapshot, list_id, told, now, started)
-    return [
+        scores = snapshot.policy.rows(values, ready)
+        return _score(snapshot, list_id, contexts, fetched, features, ready, scores, now, started)
+    found = [
         decide(
             snapshot,
             f"{list_id}/{index}",
@@ -57,45 +80,58 @@ def decide_list(
         )
         for index, (context, each) in enumerate(zip(contexts, fetched, strict=True))
     ]
+    return Candidates(
+        [decision.decision for decision in found],
+        features,
+        [decision.predictions for decision in found],
+        any(decision.arm == DEFAULT for decision in found),
+        lambda index, said: msgspec.structs.replace(found[index], decision=said),
+    )
 
 
 def _score(
-    snapshot: Snapshot, list_id: str, told: Sequence[tuple[Any, Fetched, Any, Any, Any]], now: float, started: int
-) -> list[Decision]:
+    snapshot: Snapshot,
+    list_id: str,
+    contexts: Sequence[Mapping[str, Any]],
+    fetched: Sequence[Fetched],
+    features: Sequence[tuple[FeatureValue, ...]],
+    predictions: Sequence[tuple[float, ...]],
+    scores: Sequence[object],
+    now: float,
+    started: int,
+) -> Candidates:
     """Return `decide` of each candidate where the policy scores: who is drawn for what is asked once for each unit."""
     if type(list_id) is not str or not list_id:
         raise no_id(list_id)
-    key, default, release, found = snapshot.unit_key, snapshot.values[0], snapshot.serving.release, []
-    drawn: dict[str, tuple[Phase, int, float]] = {}
-    strategy, version, names = snapshot.strategy, snapshot.version, snapshot.names
-    for index, (context, each, features, values, predictions) in enumerate(told):
-        unit = context.get(key)
-        if type(unit) is not str:
-            unit = unit_text(unit, strategy, key)
-        if unit not in drawn:
-            drawn[unit] = _scored_as(snapshot, snapshot.drawn_as(unit, now))
+    key, release, strategy, version = snapshot.unit_key, snapshot.serving.release, snapshot.strategy, snapshot.version
+    units = [unit if type(unit := context.get(key)) is str else unit_text(unit, strategy, key) for context in contexts]
+    drawn = {unit: _scored_as(snapshot, snapshot.drawn_as(unit, now)) for unit in dict.fromkeys(units)}
+    names, default = snapshot.names, snapshot.values[0]
+
+    def record(index: int, said: dict[str, Any]) -> Decision:
+        unit, given = units[index], fetched[index]
         phase, arm, propensity = drawn[unit]
-        said = snapshot.choose(values, predictions)
-        found.append(
-            Decision(
-                f"{list_id}/{index}",
-                strategy,
-                version,
-                unit,
-                now,
-                features,
-                predictions,
-                names[arm],
-                propensity,
-                phase,
-                default if said is None or not arm else said,
-                release,
-                perf_counter_ns() - started,
-                each.entities,
-                each.ages,
-            )
+        return Decision(
+            f"{list_id}/{index}",
+            strategy,
+            version,
+            unit,
+            now,
+            features[index],
+            predictions[index],
+            names[arm],
+            propensity,
+            phase,
+            said,
+            release,
+            perf_counter_ns() - started,
+            given.entities,
+            given.ages,
         )
-    return found
+
+    asked = [default if said is None or not drawn[unit][1] else said for unit, said in zip(units, scores, strict=True)]
+    defaulted = any(names[arm] == DEFAULT for _, arm, _ in drawn.values())
+    return Candidates(asked, features, predictions, defaulted, record)
 
 
 def _scored_as(snapshot: Snapshot, unit: str) -> tuple[Phase, int, float]:
@@ -106,7 +142,7 @@ def _scored_as(snapshot: Snapshot, unit: str) -> tuple[Phase, int, float]:
     return phase, arm, mixed_propensity(snapshot.weights, snapshot.explore, 1, arm)
 
 
-def arrange(snapshot: Snapshot, list_id: str, found: Sequence[Decision]) -> tuple[list[int], list[Decision]]:
+def arrange(snapshot: Snapshot, list_id: str, found: Candidates) -> tuple[list[int], list[Decision]]:
     """Return the order of a list, and its decisions in that order, each with its position and score.
 
     Where the default was drawn that is the order given. Otherwise by score; with a challenger the two take turns;
@@ -115,38 +151,39 @@ def arrange(snapshot: Snapshot, list_id: str, found: Sequence[Decision]) -> tupl
     Args:
         snapshot: What is served.
         list_id: Names the list; draws are hashes of it.
-        found: The decision of each candidate, n of them.
+        found: Its candidates, n of them.
     """
-    scores: list[object] = [decision.decision for decision in found]
     given = snapshot.blueprint.ranking
-    if any(decision.arm == DEFAULT for decision in found):
-        return list(range(len(found))), _placed(found, range(len(found)), [{} for _ in found])
-    order, notes = by_score(scores), [{} for _ in found]  # type: list[int], list[dict[str, Any]]
-    if snapshot.challenger is not None and found:
-        other = by_score([_challenge(snapshot, decision) for decision in found])
+    notes: dict[str, dict[int, Any]] = {}
+    if found.defaulted:
+        order = list(range(len(found.scores)))
+        return order, _placed(found, order, notes)
+    order = by_score(found.scores)
+    if snapshot.challenger is not None and order:
+        other = by_score(_challenge(snapshot, found))
         draws = [_draw(snapshot, list_id, f"team {turn}") for turn in range((len(order) + 1) // 2)]
         order, teams = team_draft(order, other, draws)
-        for index, team in zip(order, teams, strict=True):
-            notes[index]["team"] = "challenger" if team else "policy"
+        turns = dict(zip(order, teams, strict=True))
+        notes["team"] = {index: "challenger" if team else "policy" for index, team in turns.items()}
     if given.diverse:
         slot = snapshot.graph.names.index(given.diverse)
-        kinds: list[Any] = [snapshot.all_features(decision.features)[slot] for decision in found]
+        kinds: list[Any] = [each[slot] for each in snapshot.all_features_of(found.features)]
         order = spread(order, kinds, given.most, given.within)
     if given.slots and given.explore:
         pairs = [
             (_draw(snapshot, list_id, f"slot {slot}"), _draw(snapshot, list_id, f"whom {slot}")) for slot in given.slots
         ]
         order, chances = explore_slots(order, given.slots, given.explore, pairs)
-        for index, chance in zip(order, chances, strict=True):
-            notes[index]["chance"] = chance
+        notes["chance"] = dict(zip(order, chances, strict=True))
     return order, _placed(found, order, notes)
 
 
-def _challenge(snapshot: Snapshot, decision: Decision) -> Any:
-    """Return the challenger's score of a candidate."""
-    if snapshot.challenger is None or (snapshot.challenger.needs_release and not decision.predictions):
-        return None
-    return snapshot.challenger.row(snapshot.all_features(decision.features), decision.predictions)
+def _challenge(snapshot: Snapshot, found: Candidates) -> list[Any]:
+    """Return the challenger's score of each candidate."""
+    challenger, values = snapshot.challenger, snapshot.all_features_of(found.features)
+    if challenger is None or (challenger.needs_release and not all(found.predictions)):
+        return [None] * len(values)
+    return challenger.rows(values, found.predictions)
 
 
 def _draw(snapshot: Snapshot, list_id: str, what: str) -> float:
@@ -154,12 +191,13 @@ def _draw(snapshot: Snapshot, list_id: str, what: str) -> float:
     return draw(prefix(snapshot.blueprint.salt(), what), list_id) / SIZE
 
 
-def _placed(found: Sequence[Decision], order: Sequence[int], notes: Sequence[dict[str, Any]]) -> list[Decision]:
-    """Return the decisions of a list with the position each was given and its score."""
-    out = []
+def _placed(found: Candidates, order: Sequence[int], notes: Mapping[str, Mapping[int, Any]]) -> list[Decision]:
+    """Return the records of a list with the position each was given, its score, and what else is noted of it."""
+    out, scores, record = [], found.scores, found.record
     for position, index in enumerate(order):
-        decision = found[index]
-        score = decision.decision if isinstance(decision.decision, float) else None
-        said = {"position": position, "score": score, **notes[index]}
-        out.append(msgspec.structs.replace(decision, decision=said))
+        score = scores[index]
+        said: dict[str, Any] = {"position": position, "score": score if isinstance(score, float) else None}
+        for name, noted in notes.items():
+            said[name] = noted[index]
+        out.append(record(index, said))
     return out

@@ -18,7 +18,7 @@ from abloop.blueprint.target import Target, compile_target
 from abloop.errors import ArtefactError
 from abloop.features.encode import Encoder
 from abloop.features.graph import Graph
-from abloop.features.quick import quick_read
+from abloop.features.quick import quick_read, quick_read_all
 from abloop.features.read import Fetched, readers, sources
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectModel
@@ -116,7 +116,7 @@ class Snapshot:
         self.keys = tuple(group.key for group in blueprint.groups)
         self.graph = Graph(blueprint.features)
         self.features = readers(self.graph.sourced)
-        self.read = quick_read(self.graph.sourced)
+        self.read, self.read_all = quick_read(self.graph.sourced), quick_read_all(self.graph.sourced)
         self.sources = sources(self.graph.sourced, [group.name for group in blueprint.groups])
         self.assignment = _assignment(blueprint, allocation)
         self.weights = self.assignment.weights
@@ -182,6 +182,10 @@ class Snapshot:
     def all_features(self, features: Sequence[FeatureValue]) -> Sequence[FeatureValue]:
         """Return all features of one decision from those that were logged."""
         return self.graph.row(features) if self._derives else features
+
+    def all_features_of(self, rows: Sequence[Sequence[FeatureValue]]) -> Sequence[Sequence[FeatureValue]]:
+        """Return `all_features` of many decisions, length n."""
+        return [self.graph.row(features) for features in rows] if self._derives else rows
 
     def predict(self, values: Sequence[FeatureValue]) -> tuple[float, ...]:
         """Return what the release predicts for all features of a decision: effects of the arms, then labels."""

@@ -5,13 +5,14 @@ The same formula decides for one decision and, as a frame, for all rows of a tra
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from abloop.blueprint.bounds import bounded, structured
 from abloop.blueprint.spec import Blueprint, Field
 from abloop.errors import BlueprintError, listed
 from abloop.features.graph import Graph
@@ -210,6 +211,17 @@ class Policy:
         """
         return self._settle(self._call(*self._pick((*features, *predictions))))
 
+    def rows(self, features: Sequence[Sequence[FeatureValue]], predictions: Sequence[Sequence[float]]) -> list[Any]:
+        """Return `row` of each of n decisions, given their features and predictions."""
+        columns = [
+            [row[place if span is None else span] for row in (features if of_features else predictions)]
+            for (place, span), of_features in zip(self._reads, self._of_features, strict=True)
+        ]
+        found = list(map(self._call, *columns)) if columns else [self._call() for _ in features]
+        if self.formula.kind == "number" and self.space.low is None and self.space.high is None:
+            return [value if isfinite(value) else None for value in found]
+        return [self._settle(each) for each in found]
+
     def _settle(self, result: Any) -> Any:
         kind = self.formula.kind
         if kind == "truth":
@@ -217,9 +229,9 @@ class Policy:
         if kind == "choice":
             return result if result >= 0 else None
         if kind == "number":
-            return _bounded(self.space.low, self.space.high, result)
+            return bounded(self.space.low, self.space.high, result)
         if kind == "record":
-            return _record(self.space.fields, result)
+            return structured(self.space.fields, result)
         return result
 
     def frame(
@@ -291,24 +303,3 @@ def _picker(places: Sequence[int | slice]) -> Callable[[tuple[Any, ...]], tuple[
         return lambda values: ()
     (place,) = places
     return itemgetter(slice(place, place + 1)) if isinstance(place, int) else lambda values: (values[place],)
-
-
-def _bounded(low: float | None, high: float | None, value: float) -> float | None:
-    if not math.isfinite(value):
-        return None
-    if low is not None and value < low:
-        return float(low)
-    return float(high) if high is not None and value > high else value
-
-
-def _record(fields: Sequence[Field], result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a structured value within its bounds; None where a field is undefined or not allowed."""
-    found: dict[str, Any] = {}
-    for field in fields:
-        value = result[field.name]
-        if field.type == "number":
-            value = _bounded(field.low, field.high, value)
-        if value is None or (field.type == "text" and value not in field.choices):
-            return None
-        found[field.name] = value
-    return found

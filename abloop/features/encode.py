@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from abloop.records import Column, FeatureValue
@@ -67,10 +69,14 @@ class Encoder:
 
         if not self._plain or not self.columns:
             return np.asarray([self.row(each) for each in values], dtype=np.float64).reshape(len(values), self.width)
-        out = np.empty((len(values), self.width))
+        count = len(values)
+        if all(codes is None for codes in self._codes):
+            with suppress(TypeError):  # a number is missing
+                return np.fromiter(chain.from_iterable(values), float, count * self.width).reshape(count, self.width)
+        out = np.empty((count, self.width))
         for at, (codes, column) in enumerate(zip(self._codes, zip(*values, strict=True), strict=True)):
             # NumPy takes None for NaN.
-            out[:, at] = column if codes is None else [codes.get(value, NAN) for value in column]
+            out[:, at] = np.array(column, dtype=float) if codes is None else [codes.get(value, NAN) for value in column]
         return out
 
     def frame(self, values: Sequence[FrameColumn]) -> NDArray[np.float64]:

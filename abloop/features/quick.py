@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -11,8 +13,10 @@ from abloop.features.read import MOST_CHARACTERS, read, readers
 from abloop.features.spec import Feature
 from abloop.records import FeatureValue
 
+Values = tuple[FeatureValue, ...]
 
-def quick_read(features: Sequence[Feature]) -> Callable[[Mapping[str, Any]], tuple[FeatureValue, ...]]:
+
+def quick_read(features: Sequence[Feature]) -> Callable[[Mapping[str, Any]], Values]:
     """Return `read` for these features, quicker where a context holds exactly what was declared.
 
     Args:
@@ -49,6 +53,37 @@ def quick_read(features: Sequence[Feature]) -> Callable[[Mapping[str, Any]], tup
             except Exception:  # a key is missing, or a stranger's object objects: read tells which
                 return read(plan, context)
         return read(plan, context)
+
+    return quick
+
+
+def quick_read_all(features: Sequence[Feature]) -> Callable[[Sequence[Mapping[str, Any]]], list[Values]]:
+    """Return `read` of each of many contexts, quicker where all hold exactly the numbers that were declared.
+
+    Args:
+        features: Features that are made of no other, length d.
+
+    Returns:
+        Function of contexts, n of them, that gives what `read` gives for each.
+
+    Example:
+        >>> quick_read_all([Feature("age"), Feature("hour")])([{"age": 31.0, "hour": 9}, {"hour": 1.0, "age": 2.0}])
+        [(31.0, 9.0), (2.0, 1.0)]
+    """
+    one = quick_read(features)
+    if len(features) < 2 or any(feature.type not in ("numeric", "time") for feature in features):
+        return lambda contexts: list(map(one, contexts))
+    get = itemgetter(*(feature.source for feature in features))
+
+    def quick(contexts: Sequence[Mapping[str, Any]]) -> list[Values]:
+        if set(map(type, contexts)) == {dict}:
+            with suppress(Exception):  # a key is missing, or a stranger's object objects: read tells which
+                found: list[Any] = list(map(get, contexts))
+                if set(map(type, chain.from_iterable(found))) == {float}:
+                    total = sum(chain.from_iterable(found))
+                    if total - total == 0.0:
+                        return found
+        return list(map(one, contexts))
 
     return quick
 

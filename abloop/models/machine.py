@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT_ONCE = 8  # trees
+UNLOOKED = 1  # step before one after which it is looked whether all eight are at a leaf
+ROWS = 32  # that go through eight trees before the next eight
 PART = 32_768  # rows of a frame that are copied and walked at a time
 
 
@@ -69,7 +71,12 @@ def _step(node: Any, values: Any, start: Any, number: Any, whole: Any) -> Any:
 
 
 def _walk_with(step: Any) -> Callable[..., None]:
-    """Return the walk, written for numba."""
+    """Return the walk, written for numba.
+
+    Some rows go through eight trees before the next eight, so that both stay where the processor is quick. Who does not
+    move in a step is at a leaf: most rows are there long before the deepest. Leaves are added one after the other, as
+    the library that fitted the trees adds them.
+    """
 
     def walk(
         values: Any,
@@ -84,29 +91,39 @@ def _walk_with(step: Any) -> Callable[..., None]:
         leaf: Any,
         out: Any,
     ) -> None:
-        for row in range(rows):
-            start = row * width
+        for first_row in range(0, rows, ROWS):
+            last_row = min(first_row + ROWS, rows)
             for read in range(reads):
-                total = 0.0
+                for row in range(first_row, last_row):
+                    out[row * reads + read] = 0.0
                 for group in range(spans[2 * read], spans[2 * read + 1]):
-                    first = 8 * group
-                    a, b, c, d = root[first], root[first + 1], root[first + 2], root[first + 3]
-                    e, f, g, h = root[first + 4], root[first + 5], root[first + 6], root[first + 7]
-                    for _ in range(depth[group]):
-                        a, b = step(a, values, start, number, whole), step(b, values, start, number, whole)
-                        c, d = step(c, values, start, number, whole), step(d, values, start, number, whole)
-                        e, f = step(e, values, start, number, whole), step(f, values, start, number, whole)
-                        g, h = step(g, values, start, number, whole), step(h, values, start, number, whole)
-                    # One after the other, as the library that fitted them adds them.
-                    total += leaf[a]
-                    total += leaf[b]
-                    total += leaf[c]
-                    total += leaf[d]
-                    total += leaf[e]
-                    total += leaf[f]
-                    total += leaf[g]
-                    total += leaf[h]
-                out[row * reads + read] = total
+                    first, deep = 8 * group, -(-depth[group] // (UNLOOKED + 1))
+                    for row in range(first_row, last_row):
+                        start, place = row * width, row * reads + read
+                        a, b, c, d = root[first], root[first + 1], root[first + 2], root[first + 3]
+                        e, f, g, h = root[first + 4], root[first + 5], root[first + 6], root[first + 7]
+                        for _ in range(deep):
+                            for _ in range(UNLOOKED):
+                                a, b = step(a, values, start, number, whole), step(b, values, start, number, whole)
+                                c, d = step(c, values, start, number, whole), step(d, values, start, number, whole)
+                                e, f = step(e, values, start, number, whole), step(f, values, start, number, whole)
+                                g, h = step(g, values, start, number, whole), step(h, values, start, number, whole)
+                            i, j, k, m, n, o, p, q = a, b, c, d, e, f, g, h
+                            a, b = step(a, values, start, number, whole), step(b, values, start, number, whole)
+                            c, d = step(c, values, start, number, whole), step(d, values, start, number, whole)
+                            e, f = step(e, values, start, number, whole), step(f, values, start, number, whole)
+                            g, h = step(g, values, start, number, whole), step(h, values, start, number, whole)
+                            if not ((a ^ i) | (b ^ j) | (c ^ k) | (d ^ m) | (e ^ n) | (f ^ o) | (g ^ p) | (h ^ q)):
+                                break
+                        total = out[place]
+                        total += leaf[a]
+                        total += leaf[b]
+                        total += leaf[c]
+                        total += leaf[d]
+                        total += leaf[e]
+                        total += leaf[f]
+                        total += leaf[g]
+                        out[place] = total + leaf[h]
 
     return walk
 

@@ -17,6 +17,8 @@ def by_score(scores: Sequence[object]) -> list[int]:
         >>> by_score([1.0, None, 3.0, 1.0])
         [2, 0, 3, 1]
     """
+    if all(type(score) is float for score in scores):
+        return sorted(range(len(scores)), key=[-score for score in scores].__getitem__)  # type: ignore[operator]
     keys = [(False, -score) if isinstance(score, float) else (True, 0.0) for score in scores]
     return sorted(range(len(scores)), key=keys.__getitem__)
 

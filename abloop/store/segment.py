@@ -14,11 +14,12 @@ import fcntl
 import mmap
 import os
 import re
+import shutil
 import struct
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -120,6 +121,18 @@ def read_records(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, 
 def segments(directory: Path) -> list[Segment]:
     """Return the segments in a directory, oldest first."""
     return [Segment(path) for path in sorted(directory.glob("*.spool"))]
+
+
+def framed(payloads: Sequence[bytes]) -> bytes:
+    """Return records as they stand in a segment, one behind the other: each its length, its checksum, its bytes."""
+    pack, digest = pack_header, checksum
+    return b"".join([pack(len(payload), digest(payload)) + payload for payload in payloads])
+
+
+def remove(directory: Path, owner: int) -> None:
+    """Remove a temporary directory, unless this is a child of the process that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def write_over(segment: Segment, start: int, end: int) -> None:

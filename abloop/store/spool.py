@@ -11,12 +11,11 @@ import itertools
 import logging
 import math
 import os
-import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -25,7 +24,7 @@ from xxhash import xxh32_intdigest as checksum
 from abloop.errors import StoreError, listed
 from abloop.faults import Faults
 from abloop.records import Loss, encode
-from abloop.store.segment import MAGIC, OpenSegment, Segment, pack_header, segments
+from abloop.store.segment import MAGIC, OpenSegment, Segment, framed, pack_header, remove, segments
 
 __all__ = ["MAGIC", "SPOOL_BYTES", "Durability", "Segment", "Spool", "segments"]
 
@@ -91,7 +90,7 @@ class Spool:
             self.directory = Path(
                 tempfile.mkdtemp(prefix="abloop-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None)
             )
-            weakref.finalize(self, _remove, self.directory, os.getpid()).atexit = False  # `_at_exit` closes it first
+            weakref.finalize(self, remove, self.directory, os.getpid()).atexit = False  # `_at_exit` closes it first
         self.directory.mkdir(parents=True, exist_ok=True)
         self._segment_bytes, self._spool_bytes, self._clock = segment_bytes, spool_bytes, clock
         self._lasting = durability == "power"
@@ -141,6 +140,14 @@ class Spool:
             self._write(record)  # one call that no other thread gets into: it copies and moves on
         except ValueError:  # the segment is full, or there is none, or a copy alone does not do
             return self._append_locked(record, spare)
+        return True
+
+    def append_all(self, payloads: Sequence[bytes]) -> bool:
+        """Write decisions, in one copy where the segment has room for all, and return whether all are safe."""
+        try:
+            self._write(framed(payloads))
+        except ValueError:
+            return [self.append(payload) for payload in payloads].count(False) == 0  # each has its try
         return True
 
     def _append_locked(self, record: bytes, spare: bool) -> bool:
@@ -258,7 +265,7 @@ class Spool:
                 log.error("the spool %s lost %s that it could not tell the database: %s", self.directory, said, error)
                 self._unsaid = {False: 0, True: 0}
         if self._temporary:
-            _remove(self.directory, self._owner)
+            remove(self.directory, self._owner)
 
     def _close(self) -> None:
         """Close the segment, if there is one."""
@@ -276,12 +283,6 @@ class Spool:
 def _refuse(record: bytes) -> object:
     """Refuse to write where a copy is not enough."""
     raise ValueError("no segment is open, or not for everything")
-
-
-def _remove(directory: Path, owner: int) -> None:
-    """Remove a temporary directory, unless this is a child of the process that made it."""
-    if os.getpid() == owner:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _after_fork() -> None:

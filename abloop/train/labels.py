@@ -94,6 +94,7 @@ def _examples(table: TrainingTable, inputs: Frame, where: Index, values: Frame) 
         table.lists[where],
         table.positions[where],
         table.groups[where],
+        table.time[where],
     )
 
 

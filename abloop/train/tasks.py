@@ -27,6 +27,9 @@ TREE_SIZES: dict[str, tuple[int, dict[str, Any]]] = {
     "medium": (TREES, {}),
     "large": (300, {"num_leaves": 31}),
 }
+HELD_BACK = 0.2  # share of rows, the latest of those to learn from, that say how many trees are enough
+LEAST_STOPPED = 500  # rows; of fewer, so few would be held back that they say nothing
+PATIENCE = 20  # trees that may follow without being any better on what is held back
 MOST_GRADE = 30  # of an order: gains double with each
 UNLIKELY = -30.0  # score of a class that no row had
 MOST_QUANTILE_ROWS = 4_000  # of a linear quantile regression, which is a linear programme
@@ -45,6 +48,7 @@ class Examples:
         lists: Which list each row was a candidate of, shape (n,).
         positions: Where it was shown there, from 0, NaN where not known, shape (n,).
         groups: Unit of each row, shape (n,).
+        time: When it was decided, shape (n,); None where that is not known.
     """
 
     inputs: Frame
@@ -55,6 +59,7 @@ class Examples:
     lists: Index
     positions: Frame
     groups: Index
+    time: Frame | None = None
 
     def of(self, rows: NDArray[np.bool_] | Index) -> Examples:
         """Return some of the rows, given as a mask or as indices."""
@@ -66,6 +71,7 @@ class Examples:
             lists=self.lists[rows],
             positions=self.positions[rows],
             groups=self.groups[rows],
+            time=None if self.time is None else self.time[rows],
         )
 
 
@@ -82,7 +88,7 @@ def link_of(task: str) -> Link:
 
 
 def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str, options: dict[str, Any]) -> LabelSpec:
-    """Fit boosted trees to a label."""
+    """Fit boosted trees to a label: as many as later rows are predicted best by, at most those of the size."""
     if not float(np.ptp(rows.values)):
         return constant_task(label, task, rows)
     rounds, sized = TREE_SIZES[size]
@@ -100,9 +106,43 @@ def fit_task_trees(label: Label, task: str, rows: Examples, seed: int, size: str
     own |= {"alpha": label.quantile} if task == "quantile" else {}
     if task == "rank":
         return LabelSpec(label.name, "identity", _ranked(features, rows, seed, rounds, chosen), columns, last=last)
-    booster = fit_binned(bin_rows(features), rows.values, seed, objective, {**chosen, **own}, rounds)
+    chosen |= own
+    rounds = enough_rounds(features, rows, seed, objective, chosen, rounds)
+    booster = fit_binned(bin_rows(features), rows.values, seed, objective, chosen, rounds)
     arms = rows.arms if label.by_arm else 0
     return LabelSpec(label.name, link_of(task), flatten(booster), columns, arms, label.classes, last=last)
+
+
+def enough_rounds(
+    features: Frame, rows: Examples, seed: int, objective: str, options: dict[str, Any], most: int
+) -> int:
+    """Return how many trees predict the latest of some rows best, when fitted to those before.
+
+    Args:
+        features: Inputs of trees, shape (n, d).
+        rows: What is learned from, and when it was.
+        seed: For the tie breaks of the library.
+        objective: What trees are fitted to.
+        options: LightGBM parameters that replace those of `parameters`.
+        most: Trees at most, from 1.
+
+    Returns:
+        From 1 to `most`; `most` where there are too few rows to tell, or no time to order them by.
+    """
+    count = len(rows.values)
+    if rows.time is None or count < LEAST_STOPPED:
+        return most
+    order = np.argsort(rows.time, kind="stable")
+    first, after = np.split(order, [int(count * (1.0 - HELD_BACK))])
+    if not float(np.ptp(rows.values[first])):
+        return most
+    data = bin_rows(features[first])
+    data.set_label(rows.values[first])
+    later = data.create_valid(features[after], rows.values[after])
+    wanted = parameters(len(first), seed, objective) | options
+    callbacks: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)]
+    found = lightgbm.train(wanted, data, num_boost_round=most, valid_sets=[later], callbacks=callbacks)
+    return max(found.best_iteration, 1)
 
 
 def constant_task(label: Label, task: str, rows: Examples) -> LabelSpec:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abloop.errors import BlueprintError
+from abloop.features.quick import quick_read_all
 from abloop.features.read import read, read_categorical, read_numeric, readers
 from abloop.features.spec import Feature
 
@@ -157,3 +158,24 @@ def test_wrong_features_are_refused(feature: Feature, words: list[str]) -> None:
     with pytest.raises(BlueprintError) as refused:
         feature.check("features[0]")
     assert [word for word in words if word not in str(refused.value)] == []
+
+
+def test_many_contexts_are_read_as_each_alone() -> None:
+    """What is read of many contexts at once is what is read of each, whatever they hold, and no other object."""
+    features = [Feature("age"), Feature("hour", "time")]
+    plan, many = readers(features), quick_read_all(features)
+    plain: list[dict[str, Any]] = [{"age": float(at), "hour": at / 2} for at in range(5)]
+    odd: list[dict[str, Any]] = [
+        {"age": 1.0},
+        {"age": 3, "hour": 1.0},
+        {"age": True, "hour": np.float64(2.5)},
+        {"age": math.nan, "hour": math.inf},
+        {"age": 1.7e308, "hour": 1.7e308},  # their sum is no number, and they are
+        {"age": None, "hour": "1970-01-02"},
+    ]
+    for contexts in ([], plain, *([*plain, each] for each in odd), odd):
+        assert many(contexts) == [read(plan, each) for each in contexts]
+        assert {type(value) for row in many(contexts) for value in row} <= {float, type(None)}
+    texts = [Feature("age"), Feature("colour", "categorical")]
+    rows = [{"age": 1.0, "colour": "red"}, {"age": 2.0, "colour": "x" * 300}, {"colour": 7}]
+    assert quick_read_all(texts)(rows) == [read(readers(texts), each) for each in rows]

@@ -59,6 +59,23 @@ def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, payloa
     assert all(segment.finished() for segment in segments(directory))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.binary(min_size=1, max_size=700), max_size=9), max_size=6),
+    st.sampled_from(["process", "power"]),
+)
+def test_many_go_in_as_each_alone(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[list[bytes]], durability: Durability
+) -> None:
+    """Records that are written together come back in order, whether or not the segment had room for all of them."""
+    directory = tmp_path_factory.mktemp("spool")
+    spool = Spool(directory, segment_bytes=2_048, durability=durability)
+    assert all(spool.append_all(payloads) for payloads in lists)
+    spool.seal()
+    assert contents(directory) == [payload for payloads in lists for payload in payloads]
+    assert spool.lost == 0
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
