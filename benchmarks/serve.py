@@ -157,13 +157,16 @@ def pulling(directory: Path, decisions: int) -> dict[str, Any]:
     with served("decisions", url) as port:
         client = RemoteLoop(f"http://127.0.0.1:{port}", token, directory / "client", pull_seconds=1e6, push_seconds=1e6)
         shop = client.strategy("shop")
+        while not shop.snapshot.version:  # a busy machine may need longer than a client waits
+            client.refresh()
         before = client.puller.requests + client.pusher.requests
         started = time.perf_counter()
         for index in range(decisions):
             shop.get_decision(f"d{index}", {"user_id": f"u{index}", "country": "FI", "visits": 3})
         took = time.perf_counter() - started
         during = client.puller.requests + client.pusher.requests - before
-        client.push(60.0)
+        if not client.push(60.0) or shop.errors:
+            raise RuntimeError(f"{shop.errors} decisions were not made, or not every record was pushed")
         pushes = client.pusher.requests
         client.close()
     return {
