@@ -5,9 +5,8 @@ The same formula decides for one decision and, as a frame, for all rows of a tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +16,7 @@ from abloop.blueprint.spec import Blueprint, Field
 from abloop.errors import BlueprintError, listed
 from abloop.features.graph import Graph
 from abloop.policy.formula import NOTHING, Formula, Kind
+from abloop.policy.places import picker
 from abloop.records import FeatureValue, Phase
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Policy:
             for name in reads
         )
         self._of_features = tuple(name in places for name in reads)
-        self._pick = _picker([self._place(at) for at in range(len(reads))])
+        self._pick = picker([self._place(at) for at in range(len(reads))])
         self._names = reads
 
     def _place(self, at: int) -> int | slice:
@@ -293,13 +293,3 @@ class Policy:
         """Return the formula with the numbers of one decision put in."""
         given = dict(zip(self._names, self.inputs(features, predictions), strict=True))
         return self.formula.show({**{n: v for n, v in self._constants.items() if n in self.formula.reads}, **given})
-
-
-def _picker(places: Sequence[int | slice]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return the function that takes some places out of a tuple, in one call where there are several."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    if not places:
-        return lambda values: ()
-    (place,) = places
-    return itemgetter(slice(place, place + 1)) if isinstance(place, int) else lambda values: (values[place],)
