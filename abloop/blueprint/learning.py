@@ -61,7 +61,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         repeats: Times that cross-fitting is repeated with other folds, in [1, 50].
         seed: Makes a fit repeatable.
         kind: What predicts the labels: boosted `trees`, `linear` models, a neural `network` that all labels share, or
-            `auto`: for each label whichever predicts later rows best.
+            `auto`: for each label whichever predicts later rows best, linear models also of numbers cut by rank.
         size: Of trees and network.
         sequences: Of a network: categorical features that are steps in time, the oldest first, e.g. `[[page_3, page_2,
             page_1]]`; each sequence is read step by step (a gated recurrent unit) besides its features themselves.

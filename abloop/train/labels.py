@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abloop.blueprint.learning import Kind, Label
+from abloop.blueprint.learning import Label
 from abloop.evaluate.tasks import losses_of, nothing_known
 from abloop.learners.base import Frame, Index
 from abloop.models.labels import LabelSet, LabelSpec, at_positions
 from abloop.models.network import NetworkSpec
+from abloop.train.binned import can_bin, fit_task_binned
 from abloop.train.table import TrainingTable
 from abloop.train.tasks import Examples, fit_task_linear, fit_task_trees, link_of, settled
 
-KINDS: tuple[Kind, ...] = ("trees", "linear", "network")
+KINDS = ("trees", "linear", "binned", "network")  # that are tried for each label where none is named
 BLOCKS = 5  # of time
 SEARCHED = 3  # of them, that a search for settings may look at
 TRIED = 0.25  # share of rows, the latest, on which kinds are compared
@@ -101,11 +102,13 @@ def _examples(table: TrainingTable, inputs: Frame, where: Index, values: Frame) 
 def _fit_one(
     table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str, kind: str
 ) -> LabelSpec:
-    """Fit one label by trees or linear models."""
+    """Fit one label by trees or linear models, of numbers as they are or cut by rank."""
     model = table.blueprint.model
     examples = _examples(table, inputs, *known_rows(table, label, rows))
     if kind == "linear":
         return fit_task_linear(label, task, examples, model.seed)
+    if kind == "binned":
+        return fit_task_binned(label, task, examples)
     return fit_task_trees(label, task, examples, model.seed, model.size, dict(table.options))
 
 
@@ -165,7 +168,7 @@ def mean_loss(
 
 
 def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
-    """Return the kind that predicts a label best on the latest of the rows, when it saw only those before."""
+    """Return the kind, and with it how numbers enter, that predicts the latest of the rows best from those before."""
     if task == "rank":
         return "trees"
     where, _ = known_rows(table, label, rows)
@@ -177,6 +180,8 @@ def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], lab
     before[where[:cut]] = True
     after, found = where[cut:], {}
     for kind in KINDS:
+        if kind == "binned" and not can_bin(label, task, table.encoder.levels):
+            continue
         if kind == "network":
             if not _has_torch():
                 continue
