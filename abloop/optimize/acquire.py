@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import WeightedMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
@@ -22,6 +23,9 @@ from abloop.optimize.learn import Learned, quiet
 from abloop.optimize.search import Points
 
 Tensor = Any
+# BoTorch would compile a kernel when it is first asked, most of a minute, behind a lock that a killed process leaves:
+# everybody after it would wait for good. It does without as well.
+logei._load_attempted = True  # noqa: SLF001
 SAMPLES, RESTARTS, RAW, STEPS = 64, 4, 128, 60
 
 
