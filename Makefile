@@ -16,7 +16,9 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/abloop demo
 
+# Servers and the browser that tests need are installed where that may be done; elsewhere their tests are skipped by name.
 test: setup
+	.ci/services
 	$(BIN)/python -m pytest -n 2
 
 # The long simulations: a minute of races, a million hostile calls, migrations of 100,000 rows in each table,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args
 from flask import Flask, current_app, g, redirect, request, session, url_for
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, NotFound, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as Answer
 
 from abloop.store.people import Sessions
@@ -116,6 +116,8 @@ def admit() -> Answer | None:
         return None
     if not asking.may(rule):
         return _refuse(asking, rule)
+    if "\0" in request.path:
+        raise NotFound  # no database keeps such a name
     if request.method in CHANGING and asking.kind != "token":
         if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
             raise Forbidden("This form was sent from another site. Open the page here and send it again.")

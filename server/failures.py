@@ -7,7 +7,7 @@ import re
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 
-from abloop.errors import AbloopError, BlueprintError, ConflictError, DataError, UnknownNameError
+from abloop.errors import AbloopError, BlueprintError, ConflictError, DataError, StoreError, UnknownNameError
 from server.access import principal, wants_json
 from server.source import Source
 
@@ -44,6 +44,8 @@ def handle(app: Flask) -> None:
 
 def _refused(error: AbloopError) -> Response:
     """Answer with the error's own text: it is written for people. What the store says is for those who may read."""
+    if isinstance(error, StoreError) and "cannot contain NUL" in str(error):  # Postgres alone says so
+        error = DataError("a text holds the character NUL, which no text of a database can hold; leave it out")
     code, title = next((code, title) for kind, code, title in REACTIONS if isinstance(error, kind))
     if code == 503:
         current_app.logger.warning("%r: %s", request.path, error)

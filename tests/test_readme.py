@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import random
 import re
+import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,22 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     dataframe = dataframe.assign(country="FI", visits=1)
     exec(history, {"loop": loop, "dataframe": dataframe})
     assert abloop.readout(loop, "checkout").rows == 400
+    loop.close()
+
+
+def test_the_first_steps_reach_a_readout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blueprint and the traffic of the eight steps give, a minute later, the readout that is promised."""
+    monkeypatch.chdir(tmp_path)
+    found = [re.findall(rf" ```{kind}\n(.*?)```", TEXT, re.DOTALL) for kind in ("yml", "py")]
+    banner, traffic = (textwrap.dedent(text) for (text,) in found)
+    (tmp_path / "banner.yaml").write_text(banner)
+    loop = abloop.connect("sqlite:///abloop.db", clock=lambda: time.time() + 61)
+    loop.register(abloop.load("banner.yaml"))
+    random.seed(0)
+    exec(traffic, {})
+    turned = offline.cycle(loop, "banner")
+    assert turned.joined == 2_000
+    assert "'new' is clearly better" in abloop.readout(loop, "banner").recommendation.text
     loop.close()
 
 

@@ -133,7 +133,7 @@ class Catalogue:
         Raises:
             UnknownNameError: There is no such strategy.
         """
-        newest = self.history(strategy, most=1)
+        newest = self.history(strategy, most=1) if "\0" not in strategy else []  # which Postgres refuses to look up
         if not newest:
             known = list(self.servings())
             raise UnknownNameError(

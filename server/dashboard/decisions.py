@@ -143,7 +143,7 @@ def decision(name: str) -> str:
         features=[(one.name, _value(one.value), one.source, _age(one.age)) for one in told.features] if told else [],
         predictions=[(key, f"{value:.6g}") for key, value in told.predictions.items()] if told else [],
         chance=f"{record.propensity:.6g}",
-        latency=f"{record.latency / 1000:,.0f}",
+        latency=f"{record.latency / 1000:,.1f}",
         outcomes=[_told(one, now) for one in read_outcomes(workspace, record)],
         erasing=errands().last(""),
         admin="admin" in principal().grants,

@@ -51,7 +51,7 @@ class State(msgspec.Struct, frozen=True):
 @allow("edit")
 def new() -> str:
     """Begin a strategy."""
-    return _page(Draft(FIRST, None), "")
+    return _page(read_draft(source().workspace(), FIRST), "")
 
 
 @routes.post("/new")

@@ -129,7 +129,13 @@ def banners(
         found.append(Banner("note", "There is nothing to tune yet", text))
     last = state.rounds[-1] if state.rounds else None
     if last is not None and last.status == "marked":
-        found.append(Banner("warning", f"Round {last.number} says nothing", f"{last.reason}. Propose the next one."))
+        found.append(
+            Banner(
+                "warning",
+                f"Round {last.number} says nothing",
+                f"{last.reason[:1].upper()}{last.reason[1:].rstrip('.?!')}. Propose the next one.",
+            )
+        )
     if last is not None and last.status == "proposed":
         text = "The process that proposed it ended. Propose again: it goes on where it was, and nothing is doubled."
         found.append(Banner("warning", f"Round {last.number} was not begun", text))

@@ -50,6 +50,7 @@
   function idOf(keys) { return `field-${pathOf(keys).replace(/[^A-Za-z0-9]+/g, "-")}`; }
 
   function get(keys) {
+    if (!plain(value)) return undefined;
     return keys.reduce((found, key) => (found === null || found === undefined ? undefined : found[key]), value);
   }
 
@@ -99,7 +100,8 @@
     const focus = document.activeElement && fields.contains(document.activeElement) ? document.activeElement.id : "";
     const order = [...FIRST, ...Object.keys(schema.properties).filter((name) => !FIRST.includes(name))];
     const rows = order.map((name) => part(schema.properties[name], [name], schema.required.includes(name)));
-    fields.replaceChildren(make("fieldset", { class: "plainset", disabled: locked }, ...rows));
+    const unread = value === null ? make("p", { class: "wrong" }, "The text cannot be read; mend it first, then the form follows.") : "";
+    fields.replaceChildren(unread, make("fieldset", { class: "plainset", disabled: locked || value === null }, ...rows));
     if (focus) document.getElementById(focus)?.focus();
     mark();
   }
@@ -226,6 +228,7 @@
     const common = { id, "data-path": path, "aria-describedby": hint ? `${id}-hint` : null };
     const change = (given) => {
       set(keys, given);
+      if (name === "name") field.closest(".item")?.querySelector(".item-head strong")?.replaceChildren(given || "without a name");
       ask({ value });
     };
     let field;
@@ -287,8 +290,8 @@
     number();
     banner.hidden = !problem;
     if (!problem) return;
-    const place = [problem.line ? `Line ${problem.line}` : "", problem.line && problem.path ? ", " : ""].join("");
-    banner.replaceChildren(make("p", {}, make("strong", {}, "! ", place, problem.path ? make("code", {}, problem.path) : null), ` ${problem.said}`));
+    const place = problem.line ? `! Line ${problem.line}` : "!";
+    banner.replaceChildren(make("p", {}, make("strong", {}, place), ` ${problem.said}`));
     const field = nearest(problem.path);
     if (!field) return;
     for (let up = field; up && up !== fields; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
@@ -387,7 +390,7 @@
   function take(said, typed) {
     problem = said.problem;
     if (!typed && said.text) text.value = said.text;
-    if (typed && said.value !== null && JSON.stringify(said.value) !== JSON.stringify(value)) {
+    if (typed && JSON.stringify(said.value) !== JSON.stringify(value)) {
       value = said.value;
       draw();
     } else mark();
@@ -405,5 +408,4 @@
   fields.parentElement.hidden = false;
   root.classList.add("both");
   draw();
-  if (value === null && !locked) ask({ text: text.value });
 })();

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import waitress
+from werkzeug.serving import make_server
 
 from abloop.store.people import People
 from server import Config, create_app
@@ -43,12 +43,13 @@ def serve(url: str, directory: Path) -> Iterator[Site]:
     app = create_app(url, directory, Config(rate="", login_rate=""))
     source: Source = app.extensions["abloop"]
     password = People(source.workspace().database).begin(at=time.time())
-    server = waitress.create_server(app, port=0, threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield Site(f"http://127.0.0.1:{server.effective_port}", url, directory, source.workspace(), password or "")
-    server.close()
-    thread.join(10)
+    yield Site(f"http://127.0.0.1:{server.server_port}", url, directory, source.workspace(), password or "")
+    server.shutdown()
+    thread.join()
+    server.server_close()
     source.close()
 
 

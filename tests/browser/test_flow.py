@@ -19,10 +19,17 @@ from tests.browser.visitor import Site, Visitor
 DAY = 86_400.0
 
 
+def open_loop(site: Site, clock: ManualClock) -> Loop:
+    """Return the installation as a product opens it, however busy the machine is."""
+    loop = Loop(site.url, site.directory, clock=clock, refresh_seconds=3_600.0)
+    loop.database.open()
+    return loop
+
+
 def send(site: Site, units: range, lift: float) -> None:
     """Let units through the two calls, as a product does, and their outcomes become complete."""
     clock, rng = ManualClock(site.workspace.clock()), np.random.default_rng(units.start)
-    loop = Loop(site.url, site.directory, clock=clock, refresh_seconds=3_600.0)
+    loop = open_loop(site, clock)
     banner = loop.strategy("banner")
     for number in units:
         arm = banner.get_decision(f"d{number}", {"user_id": f"u{number}", "visits": number % 9})
@@ -41,7 +48,7 @@ def tune(site: Site) -> None:
     register(site.workspace, blueprint(), why="A shop's list.")
     tuning.propose(site.workspace, "shop_list", who="tests", why="first round")
     clock, rng = ManualClock(site.workspace.clock() + SETTLE_SECONDS + 1), np.random.default_rng(0)
-    loop = Loop(site.url, site.directory, clock=clock, refresh_seconds=3_600.0)
+    loop = open_loop(site, clock)
     shop = loop.strategy("shop_list")
     for number in range(1_500):
         given = shop.get_decision(f"s{number}", {"user_id": f"u{number}"}) or SERVED
@@ -56,7 +63,7 @@ def tune(site: Site) -> None:
 
 def units_read(visitor: Visitor) -> list[str]:
     """Return the numbers of units that the page of a readout has."""
-    visitor.open("/readout/banner")
+    visitor.open("/readouts/banner")
     visitor.see("purchase")
     return re.findall(r"\b\d{2,3}(?:,\d{3})*\b", visitor.text)
 
@@ -109,6 +116,7 @@ def make_strategy(visitor: Visitor) -> None:
 def change_it(visitor: Visitor) -> None:
     """Make a mistake, be told where, mend it, see what changes, and save."""
     visitor.open("/edit/banner")
+    visitor.unfold("experiment")
     visitor.type("[data-path='experiment.explore']", "3")
     visitor.see("experiment.explore is 3")
     assert visitor.find("[data-path='experiment.explore']").get_attribute("aria-invalid") == "true"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -94,7 +95,7 @@ class Visitor:
             try:
                 if found := look():
                     return found
-            except StaleElementReferenceException:
+            except (NoSuchElementException, StaleElementReferenceException):  # the page is changing
                 pass
             assert time.monotonic() < until, f"{what} did not come; the page says: {self.text[:600]}"
             time.sleep(0.03)
@@ -132,8 +133,12 @@ class Visitor:
 
     def unfold(self, summary: str) -> None:
         """Open what is folded under a text."""
-        every = self.driver.find_elements(By.TAG_NAME, "summary")
-        next(each for each in every if each.text.strip().startswith(summary)).click()
+
+        def look() -> Any:
+            every = self.driver.find_elements(By.TAG_NAME, "summary")
+            return next((each for each in every if each.text.strip().startswith(summary)), None)
+
+        self.wait(look, f"what is folded under {summary!r}").click()
 
     def enter(self, site: Site) -> None:
         """Log in as admin with the one-time password, and choose another; by the keyboard alone."""
@@ -157,9 +162,12 @@ class Visitor:
         return found
 
     def complaints(self) -> list[str]:
-        """Return what the console says since it was asked last: errors, warnings, what the CSP refused."""
-        entries = self.driver.get_log("browser")
-        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+        """Return what the console says since it was asked last: errors, warnings, what the CSP refused.
+
+        That a page is not there, or that a form was refused, is no error of a page.
+        """
+        loud = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+        return [said for said in loud if not re.search(r"responded with a status of 4(04|09|22) ", said)]
 
     def snapshot(self, name: str) -> None:
         """Keep what the whole page looks like, for those who look."""

@@ -55,8 +55,9 @@ def test_a_killed_errand_has_failed(url: str, tmp_path: Path) -> None:
     """An errand whose process is killed is told as failed, and the next one may start."""
     errands = Errands(url, None, tmp_path / "errands")
     errands.start(Errand("propose", "shop_list", "maria", "less", time.time()))
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
+    children = [Path("/proc") / pid for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    child = [path for path in children if b"server.errands" in (path / "cmdline").read_bytes()][-1]  # the newest
+    os.kill(int(child.name), signal.SIGKILL)
     last = wait(errands, "shop_list")
     assert (last.status, last.said) == ("failed", UNFORESEEN)
     errands.start(Errand("propose", "shop_list", "maria", "less", time.time(), {"arms": 1}))

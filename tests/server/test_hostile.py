@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abloop.store.access_tables import people
 from abloop.store.people import People
 from abloop.store.sql import Database
 from abloop.store.tokens import Tokens
 from server import Config, create_app
+from server.access import allow
 from server.limits import too_deep
 from server.login import local
 from server.source import Source
@@ -284,3 +286,21 @@ def test_methods_and_request_ids_that_make_no_sense(app: Flask, admin: FlaskClie
         echoed = admin.get("/healthz", headers={"X-Request-ID": bad}).headers["X-Request-ID"]
         assert len(echoed) == 32
         assert echoed.isalnum()
+
+
+def test_a_text_that_the_database_cannot_hold_is_the_callers_mistake(app: Flask) -> None:
+    """NUL in a text, which Postgres refuses, is answered as refused data and says so, not as a store that is away."""
+
+    @allow("read")
+    def refuse() -> str:
+        with database(app).transaction() as connection:
+            connection.execute(people.insert().values(name="a\0b", role="viewer", hash="", at=0.0))
+        return "kept"
+
+    app.view_functions["operation.metrics"] = refuse
+    answer = app.test_client().get("/metrics", headers=bearer(app, "read"))
+    if database(app).engine.dialect.name == "sqlite":
+        assert answer.text == "kept"
+    else:
+        assert answer.status_code == 422
+        assert "NUL" in answer.get_json()["detail"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 
 import pytest
 
 from abloop import offline
-from abloop.blueprint import content_hash, from_mapping, to_json
+from abloop.blueprint import from_mapping, to_json
 from abloop.evaluate.verdict import refuse
 from abloop.loop import Loop
 from abloop.store.overview import Brief, Glance, Life, Said, read_overview
@@ -88,13 +89,17 @@ def test_an_overview_is_what_the_rooms_say(tmp_path: Path) -> None:
 
 def _register(loop: Loop, names: list[str]) -> None:
     """Register strategies in one transaction, as each would be by itself."""
-    at = loop.clock()
+    text = to_json(from_mapping(two_arms("NAME")))
+    for_all = {"version": 1, "at": loop.clock(), "who": "maria", "why": "Many of them."}
+    bodies = {name: text.replace("NAME", name) for name in names}
+    rows = [
+        {"strategy": name, **for_all, "body": body, "hash": hashlib.sha256(body.encode()).hexdigest()}
+        for name, body in bodies.items()
+    ]
     with loop.database.transaction() as connection:
-        for name in names:
-            blueprint = from_mapping(two_arms(name))
-            row = {"strategy": name, "version": 1, "at": at, "who": "maria", "why": f"{name}."}
-            connection.execute(blueprints.insert().values(**row, hash=content_hash(blueprint), body=to_json(blueprint)))
-            connection.execute(servings.insert().values(**row, phase="randomise", release=""))
+        connection.execute(blueprints.insert(), rows)
+        served = [{"strategy": name, **for_all, "phase": "randomise", "release": ""} for name in names]
+        connection.execute(servings.insert(), served)
 
 
 def test_a_thousand_strategies_are_one_quick_page(tmp_path: Path) -> None:
