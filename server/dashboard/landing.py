@@ -23,7 +23,7 @@ from server.dashboard.charts import chart
 from server.dashboard.reads import once, read_days, read_readout
 from server.dashboard.routes import command, routes, source
 from server.dashboard.steps import next_steps
-from server.dashboard.summary import blueprint_facts, data_facts, neighbours, traffic_rows, version_rows
+from server.dashboard.summary import blueprint_facts, data_facts, neighbours, traffic_rows, unit_rows, version_rows
 from server.numbers import moment
 
 MOST = 50
@@ -78,6 +78,7 @@ def _records(workspace: Workspace, serving: Serving, blueprint: Blueprint, now: 
         "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days))),
         "balance": once(workspace, name, "balance", lambda: chart(lambda: balance(days, planned))) if drawn else None,
         "days": traffic_rows(days),
+        "units": unit_rows(days),
         "data": data_facts(custody, files, now),
     }
 

@@ -24,6 +24,7 @@ from server.dashboard.charts import Chart, chart
 from server.dashboard.reads import once, read_days, read_readout
 from server.dashboard.routes import routes, source
 from server.dashboard.scorecard import day_rows, detail_rows, groups, masked, segments
+from server.dashboard.summary import unit_rows
 from server.numbers import moment
 
 TITLES = {
@@ -56,6 +57,7 @@ def readout(name: str) -> str:
         traffic=tables.traffic(seen, blueprint),
         groups=groups(seen, tables.made_of(blueprint)),
         **drawn,
+        units=unit_rows(read_days(workspace, name)) if blueprint.is_choice else (),
         policy=tables.policy(seen),
         reading=reading,
         inferences=TITLES,

@@ -112,6 +112,13 @@ def traffic_rows(traffic: Traffic) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return (("Day", tuple(arms)), *rows) if rows else ()
 
 
+def unit_rows(traffic: Traffic) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the units that were new on each day as rows of a table: the day, then those of each arm, newest first."""
+    arms = sorted({arm for day in traffic.days for arm in day.units})
+    rows = [(day.day, tuple(f"{day.units.get(arm, 0):,}" for arm in arms)) for day in reversed(traffic.days)]
+    return (("Day", tuple(arms)), *rows) if arms else ()
+
+
 def neighbours(found: Sequence[Overlap]) -> Neighbours:
     """Return the experiments that share units with one."""
     sharing = [pair for pair in found if pair.share > 0]

@@ -10,13 +10,13 @@
     return { ink: of("--ink"), quiet: of("--quiet"), grid: of("--grid"), zero: of("--zero"), panel: of("--panel") };
   };
 
-  const NARROW = 520;
+  const NARROW = 420;
   const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
   // Names that would take the width of a small screen are cut; touching a point shows them whole.
   const narrowed = (data, layout) => {
     const names = [...new Set(data.flatMap((trace) => (trace.y || []).filter((each) => typeof each === "string")))];
-    if (names.length) Object.assign(layout.yaxis, { tickvals: names, ticktext: names.map((name) => short(name, 16)) });
+    if (names.length) Object.assign(layout.yaxis, { tickvals: names, ticktext: names.map((name) => short(name, 18)) });
     return data.map((trace) => ({ ...trace, name: short(trace.name || "", 24) }));
   };
 
