@@ -240,3 +240,36 @@ checkout.log_observations("d", {{"bought": 1}})
 loop.close()
 """
     assert loaded_by(code, HEAVY) == set()
+
+
+def test_after_a_fork_each_process_pushes_its_own(live: Live, tmp_path: Path) -> None:
+    """A child decides and pushes by connections and threads of its own; nothing is lost, doubled or stuck."""
+    code = f"""
+import os
+from abloop.remote.loop import RemoteLoop
+loop = RemoteLoop({live.url!r}, {live.token!r}, {str(tmp_path / "client")!r}, pull_seconds=0.05, push_seconds=0.05)
+loop.register({two_arms()!r})
+checkout = loop.strategy("checkout")
+while not checkout.snapshot.version:
+    loop.refresh()
+children = []
+for number in range(3):
+    checkout.get_decision(f"parent{{number}}", {{"user_id": "u"}})
+    child = os.fork()
+    if not child:
+        for index in range(20):
+            checkout.get_decision(f"child{{number}}.{{index}}", {{"user_id": f"u{{index}}"}})
+        loop.push(30.0)
+        os._exit(checkout.errors)
+    children.append(child)
+codes = [os.waitpid(child, 0)[1] for child in children]
+loop.push(30.0)
+loop.close()
+raise SystemExit(any(codes) or checkout.errors)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120)
+    assert done.returncode == 0
+    last = live.connect(tmp_path / "client")
+    assert last.push()
+    assert kept(live.workspace) == (63, 0)
+    last.close()
