@@ -15,6 +15,7 @@ from abloop.optimize.trials import Lift, Point, Trial
 
 LOOKED = 2_048  # weights looked at over the whole space,
 CLOSER = 3  # and so often again about the best of them, each time closer
+SLIGHT, MUCH = 0.02, 0.1  # shares of the frontier: a point that wins the first and loses the second is no trade-off
 LIKELY = 0.5  # least probability that a point keeps the limits
 
 
@@ -41,7 +42,7 @@ def pareto(learned: Learned, trials: Sequence[Trial] = (), most: int = 25) -> tu
             near = x[rng.choice(best, LOOKED // 2)] + rng.normal(scale=0.1 / 3**turn, size=(LOOKED // 2, x.shape[1]))
             near = np.clip(near, 0.0, 1.0)
             x = np.vstack([x[best], near[search.keeps(near)]])
-    chosen = _thinned(goods, best, most)
+    chosen = _thinned(goods, _worthwhile(goods, best), most)
     named = {tuple(trial.weights[name] for name in search.bounds): trial.number for trial in tried}
     found = []
     for at in chosen:
@@ -125,6 +126,14 @@ def _undominated(goods: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDAr
         if not kept or not (goods[kept] >= goods[row]).all(axis=1).any():
             kept.append(int(row))
     return np.array(kept, dtype=np.intp)
+
+
+def _worthwhile(goods: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return rows that gain more than a slight share of one objective over any row that is much better at another."""
+    here = goods[rows] / np.maximum(np.ptp(goods[rows], axis=0), 1e-12)
+    lead = here[None] - here[:, None]  # of the second over the first
+    beaten = ((lead >= -SLIGHT).all(axis=2) & (lead > MUCH).any(axis=2)).any(axis=1)
+    return rows[~beaten]
 
 
 def _thinned(goods: NDArray[np.float64], rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
