@@ -20,6 +20,7 @@ from abloop.testing import ManualClock
 from abloop.worker import Worker
 from server import create_app
 from tests.loops import TTL, open_loop, two_arms
+from tests.server.people import bearer
 
 
 @pytest.fixture
@@ -104,8 +105,10 @@ def test_a_worker_serves_its_metrics(loop: Loop) -> None:
 
 
 def test_the_dashboard_answers_a_scrape(loop: Loop, tmp_path: Path) -> None:
-    """`/metrics` of the dashboard is the same text, with Prometheus's content type."""
+    """`/metrics` of the server is the same text, with Prometheus's content type, for a token that may read."""
     loop.close()
-    answer = create_app(f"sqlite:///{tmp_path}/abloop.db").test_client().get("/metrics")
+    app = create_app(f"sqlite:///{tmp_path}/abloop.db")
+    assert app.test_client().get("/metrics", headers={"Accept": "text/plain"}).status_code in (302, 401)
+    answer = app.test_client().get("/metrics", headers=bearer(app, "read"))
     assert (answer.status_code, answer.mimetype) == (200, "text/plain")
     assert samples(answer.text)['abloop_decisions_total{"strategy": "checkout"}'] == 3

@@ -12,9 +12,9 @@ from abloop import offline, tuning
 from abloop.compare import SETTLE_SECONDS
 from abloop.loop import Loop
 from abloop.registration import register
-from abloop.simulate.tradeoffs import SERVED, blueprint, draw
 from abloop.testing import ManualClock
 from tests.browser.visitor import Site, Visitor
+from tests.shop import SERVED, blueprint, draw
 
 DAY = 86_400.0
 

@@ -11,10 +11,10 @@ import pytest
 
 from abloop.errors import DataError
 from abloop.registration import register
-from abloop.simulate.tradeoffs import blueprint
 from abloop.store.workspace import Workspace
 from server.errands import UNFORESEEN, WORK, Errand, Errands, Order, run
 from tests.loops import two_arms
+from tests.shop import blueprint
 
 
 @pytest.fixture

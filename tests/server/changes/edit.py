@@ -15,11 +15,11 @@ from abloop.offline import join_rows, ship_spool
 from abloop.registration import register
 from abloop.rollout.pause import pause
 from abloop.rollout.promote import promote
-from abloop.simulate.tradeoffs import SERVED, blueprint
 from abloop.store.workspace import Workspace
 from server.source import Source
 from tests.loops import two_arms
 from tests.server.people import csrf
+from tests.shop import SERVED, blueprint
 
 Change = Callable[[Flask, FlaskClient], TestResponse]
 TEXT = "strategy: {name}\narms: [{{name: blue}}, {{name: green}}]\nmetrics: [{{name: bought}}]\n"

@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from abloop import tuning
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.registration import register
-from abloop.simulate.tradeoffs import SERVED, blueprint
 from server import create_app
 from server.errands import Errand, Order, run
 from tests.loops import two_arms
@@ -21,6 +20,7 @@ from tests.server.changes.edit import tuned
 from tests.server.dashboard.test_editor import changes_of, post, workspace_of
 from tests.server.people import client_of
 from tests.server.reading import read
+from tests.shop import SERVED, blueprint
 
 
 @pytest.fixture
