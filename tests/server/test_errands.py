@@ -54,10 +54,11 @@ def test_one_at_a_time_and_its_end_is_told(url: str, tmp_path: Path) -> None:
 def test_a_killed_errand_has_failed(url: str, tmp_path: Path) -> None:
     """An errand whose process is killed is told as failed, and the next one may start."""
     errands = Errands(url, None, tmp_path / "errands")
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = set(listed.read_text().split())
     errands.start(Errand("propose", "shop_list", "maria", "less", time.time()))
-    children = [Path("/proc") / pid for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-    child = [path for path in children if b"server.errands" in (path / "cmdline").read_bytes()][-1]  # the newest
-    os.kill(int(child.name), signal.SIGKILL)
+    (child,) = set(listed.read_text().split()) - before
+    os.kill(int(child), signal.SIGKILL)
     last = wait(errands, "shop_list")
     assert (last.status, last.said) == ("failed", UNFORESEEN)
     errands.start(Errand("propose", "shop_list", "maria", "less", time.time(), {"arms": 1}))
