@@ -15,7 +15,7 @@ from abloop.optimize.trials import Lift, Point, Trial
 
 LOOKED = 2_048  # weights looked at over the whole space,
 CLOSER = 3  # and so often again about the best of them, each time closer
-SLIGHT, MUCH = 0.02, 0.1  # shares of the frontier: a point that wins the first and loses the second is no trade-off
+SLIGHT, MUCH = 0.02, 0.05  # shares of the frontier: a point that wins the first and loses the second is no trade-off
 LIKELY = 0.5  # least probability that a point keeps the limits
 
 
