@@ -133,7 +133,8 @@ def _worthwhile(goods: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[n
     here = goods[rows] / np.maximum(np.ptp(goods[rows], axis=0), 1e-12)
     lead = here[None] - here[:, None]  # of the second over the first
     beaten = ((lead >= -SLIGHT).all(axis=2) & (lead > MUCH).any(axis=2)).any(axis=1)
-    return rows[~beaten]
+    found: NDArray[np.intp] = rows[~beaten]
+    return found
 
 
 def _thinned(goods: NDArray[np.float64], rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
