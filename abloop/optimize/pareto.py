@@ -15,7 +15,7 @@ from abloop.optimize.trials import Lift, Point, Trial
 
 LOOKED = 2_048  # weights looked at over the whole space,
 CLOSER = 3  # and so often again about the best of them, each time closer
-SLIGHT, MUCH = 0.02, 0.1  # shares of the frontier: a point that wins the first and loses the second is no trade-off
+SLIGHT, MUCH = 0.02, 0.05  # shares of the frontier: a point that wins the first and loses the second is no trade-off
 LIKELY = 0.5  # least probability that a point keeps the limits
 
 
@@ -133,7 +133,8 @@ def _worthwhile(goods: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[n
     here = goods[rows] / np.maximum(np.ptp(goods[rows], axis=0), 1e-12)
     lead = here[None] - here[:, None]  # of the second over the first
     beaten = ((lead >= -SLIGHT).all(axis=2) & (lead > MUCH).any(axis=2)).any(axis=1)
-    return rows[~beaten]
+    found: NDArray[np.intp] = rows[~beaten]
+    return found
 
 
 def _thinned(goods: NDArray[np.float64], rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
