@@ -94,13 +94,13 @@ def test_other_experiments(
 
 @pytest.mark.trial
 def test_a_trial_that_pays(short: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The notebook of effects reads others by path: on starbucks it personalises, and shows both figures."""
+    """The notebook of effects reads others by path: on starbucks it personalises, and shows its three figures."""
     monkeypatch.setenv(VARIABLE, str(shared_data / "starbucks_promo" / "training.csv.gz"))
     outputs = run(FOLDER / "02_hte.ipynb", short)
     assert "PERSONALISE: gain of choosing per person +0.0" in printed(outputs, "stdout")
     assert not printed(outputs, "stderr")
     shown = [kind for output in outputs for kind in output.get("data", {})]
-    assert shown.count("application/vnd.plotly.v1+json") == 2
+    assert shown.count("application/vnd.plotly.v1+json") == 3
 
 
 @pytest.mark.trial
