@@ -6,7 +6,7 @@ on logged rows first; what its decisions are worth is then measured on the explo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -23,6 +23,7 @@ def judge_labels(
     alpha: float = 0.05,
     *,
     always_valid: bool = False,
+    placed: Collection[str] = (),
 ) -> Verdict:
     """Return the verdict on label models: each must beat the mean of its label.
 
@@ -32,6 +33,7 @@ def judge_labels(
         groups: Unit of each row, shape (n,).
         alpha: Error rate of serving a model that is no better, in (0, 0.5).
         always_valid: Whether it will be asked again as rows come in.
+        placed: Labels whose mean is that of a candidate's place in its list.
 
     Returns:
         The verdict; its gain is the share of the mean's squared error that the weakest model takes away.
@@ -63,7 +65,8 @@ def judge_labels(
         found.append(((saved - z * error) / base, saved / base, (saved + z * error) / base, name, units))
     low, gain, high, name, units = min(found)
     answer: Answer = "personalise" if low > 0 else "not enough evidence"
-    said = f"{name!r} is predicted {gain:.1%} better than by its mean (lower bound {low:+.1%}, {units:,} units)"
+    beaten = "place in the list alone" if name in placed else "mean"
+    said = f"{name!r} is predicted {gain:.1%} better than by its {beaten} (lower bound {low:+.1%}, {units:,} units)"
     words = f"Personalise: {said}." if low > 0 else f"Not enough evidence: {said}; the bound must be above zero."
     return Verdict(
         verdict=answer,

@@ -15,7 +15,7 @@ from abloop.evaluate.canary import judge_labels
 from abloop.evaluate.tasks import figures
 from abloop.evaluate.verdict import Verdict
 from abloop.learners.base import Frame, Index
-from abloop.train.labels import BLOCKS, SEARCHED, fit_labels, known_rows, row_losses, without_features
+from abloop.train.labels import BLOCKS, SEARCHED, fit_labels, known_rows, knows_places, row_losses, without_features
 from abloop.train.progress import Progress
 from abloop.train.table import TrainingTable
 from abloop.train.tasks import settled
@@ -59,7 +59,9 @@ def judge_predictions(
     """
     found = held_out(table, Policy(table.blueprint).labels, progress)
     losses = {name: (each.model, each.none) for name, each in found.items()}
-    verdict = judge_labels(losses, table.groups, table.blueprint.lifecycle.alpha, always_valid=always_valid)
+    placed = [label.name for label in table.blueprint.labels if knows_places(table, label)]
+    alpha = table.blueprint.lifecycle.alpha
+    verdict = judge_labels(losses, table.groups, alpha, always_valid=always_valid, placed=placed)
     told = figures_of(table, found)
     return msgspec.structs.replace(verdict, figures=told, reason=f"{verdict.reason} {in_words(told)}".strip())
 

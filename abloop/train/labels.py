@@ -209,18 +209,21 @@ def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def knows_places(table: TrainingTable, label: Label) -> bool:
+    """Return whether a label's model must beat what is predicted by place, and not by the mean."""
+    return label.position or table.blueprint.space.type == "ordering"
+
+
 def without_features(
     table: TrainingTable, label: Label, task: str, before: NDArray[np.bool_], here: Index
 ) -> dict[str, Frame]:
     """Return what is predicted of some rows without any feature, learned from those before.
 
-    Where the label's model knows at which position a candidate was shown, so does this, or what is on top for no other
-    reason than that it is on top would pass for what is liked.
+    Of a candidate, it knows where it was shown, whether or not the label's model does: features tell what is on top
+    today, and what is liked for no other reason than that would pass for what is worth being on top.
     """
     past, values = known_rows(table, label, before)
-    places: Frame | None = None
-    if label.position:
-        places = table.positions
+    places = table.positions if knows_places(table, label) else None
     return nothing_known(
         label.name,
         task,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.api.fuzz import fuzz
 
-CALLS = int(os.environ.get("ABLOOP_FUZZ", "1200"))  # `make fuzz` makes 20,000
+CALLS = int(os.environ.get("ABLOOP_FUZZ", "1200"))  # `make fuzz` asks for 25,000, a fifth of which may be left out
 PARTS = 4  # so that they run beside each other, on each kind of database
 
 
