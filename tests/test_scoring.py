@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ import pytest
 import abloop
 from abloop import offline
 from abloop.adapters.device import to_onnx
+from abloop.blueprint import from_mapping
 from abloop.cli import main
 from abloop.errors import DataError
 from abloop.features.encode import Encoder
 from abloop.loop import Loop
 from abloop.models.artefact import Artefact
-from abloop.models.labels import LabelSet
+from abloop.models.labels import LabelSet, LabelSpec
+from abloop.models.network import NetworkSpec
 from abloop.testing import ManualClock
 from abloop.train.labels import fit_labels
 from tests.loops import open_loop
@@ -154,10 +157,56 @@ def test_every_kind_fits_a_device(kind: str) -> None:
         assert (said["label"], said["formula"]) == (label, "spend")
 
 
-def test_what_no_device_file_holds_is_refused() -> None:
-    """A label by arm is refused with what to export."""
-    rows = table([{"name": "opened", "by_arm": True}], {}, 300)
+@pytest.mark.parametrize("kind", ["trees", "linear", "network"])
+def test_a_label_by_arm_has_an_output_for_each(kind: str) -> None:
+    """A device has what serves: a prediction of each arm, which is told to nobody."""
+    rows = table([{"name": "opened", "by_arm": True}], {"kind": kind, "size": "small"}, 500)
+    found = fit_labels(rows, rows.sample.features, np.ones(500, dtype=bool))
+    made = Artefact(1, "labels", ("a", "b"), rows.encoder.columns, None, 500, found.specs, network=found.network)
+    inputs = rows.sample.features[:60].astype(np.float32).astype(np.float64)
+    expected = LabelSet(found.specs, found.network).frame(inputs)["opened"]
+    assert np.abs(expected[:, 0] - expected[:, 1]).max() > 0.1
+    (got,) = onnxruntime.InferenceSession(to_onnx(made, "opened")).run(None, {"inputs": inputs.astype(np.float32)})
+    np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["trees", "linear"])
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_label_that_knows_positions_is_told_the_first(kind: str, task: str) -> None:
+    """A device predicts what serves does: as if every candidate were on top."""
+    rows = table([{"name": "opened", "task": task}], {"kind": kind}, 500)
+    ordering = {"space": {"type": "ordering"}, "labels": [{"name": "opened", "task": task, "position": True}]}
+    ordering |= {"metrics": [{"name": "opened"}], "policy": {"formula": "x"}, "features": [{"name": "x"}]}
+    blueprint = from_mapping({"strategy": "s", "model": {"kind": kind}, **ordering})
+    rows = replace(rows, blueprint=blueprint, positions=np.arange(500.0) % 7)
+    found = fit_labels(rows, rows.sample.features, np.ones(500, dtype=bool))
+    made = Artefact(1, "labels", (), rows.encoder.columns, None, 500, found.specs)
+    inputs = rows.sample.features[:60].astype(np.float32).astype(np.float64)
+    (got,) = onnxruntime.InferenceSession(to_onnx(made, "opened")).run(None, {"inputs": inputs.astype(np.float32)})
+    np.testing.assert_allclose(got[:, 0], LabelSet(found.specs).frame(inputs)["opened"], rtol=2e-4, atol=2e-4)
+
+
+def test_a_squashed_network_is_the_same_everywhere() -> None:
+    """Numbers of whatever tail: one row has the bits of a frame, and a device what serves."""
+    rows = table([{"name": "opened"}], {"kind": "network", "size": "small"}, 300)
+    rows.sample.features[:, 0] = np.exp(4 * rows.sample.features[:, 0])
+    rows = replace(rows, options={"network": {"squash": True, "dropout": 0.2}})
     found = fit_labels(rows, rows.sample.features, np.ones(300, dtype=bool))
-    made = Artefact(1, "labels", ("a", "b"), rows.encoder.columns, None, 300, found.specs)
-    with pytest.raises(DataError, match="export a label that reads the features alone"):
+    assert found.network is not None
+    assert found.network.squash
+    inputs = rows.sample.features[:60].astype(np.float32).astype(np.float64)
+    inputs[0, 0], inputs[1, 0], inputs[2, 0] = np.inf, -np.inf, np.nan
+    reader = LabelSet(found.specs, found.network)
+    expected = reader.frame(inputs)["opened"]
+    assert [reader.row(row)[0] for row in inputs.tolist()] == expected.tolist()
+    made = Artefact(1, "labels", (), rows.encoder.columns, None, 300, found.specs, network=found.network)
+    (got,) = onnxruntime.InferenceSession(to_onnx(made, "opened")).run(None, {"inputs": inputs.astype(np.float32)})
+    np.testing.assert_allclose(got[:, 0], expected, rtol=2e-4, atol=2e-4)
+
+
+def test_what_no_device_file_holds_is_refused() -> None:
+    """A network of sequences is refused, with what to do."""
+    network = NetworkSpec((3, 3), 1, 1, b"", ((0, 1),))
+    made = Artefact(1, "labels", (), (), None, 300, (LabelSpec("opened", "logistic", (), 2, head=0),), network=network)
+    with pytest.raises(DataError, match=r"train it without `model\.sequences`"):
         to_onnx(made, "opened")

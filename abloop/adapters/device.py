@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from abloop.adapters.device_dense import dense_graph, dense_of, dense_of_lines
+from abloop.adapters.device_trees import tree_lists
 from abloop.errors import DataError, MissingExtraError, unknown
 from abloop.models.artefact import Artefact
 from abloop.models.labels import LabelSpec
@@ -29,13 +28,14 @@ def to_onnx(
     """Return a label's model as the bytes of an ONNX file.
 
     Its input `inputs` has shape (n, d), single precision, NaN where missing: the features as the artefact's columns
-    encode them. Its output `predictions` has shape (n, width). Inputs that single precision can hold go the same way
-    through every tree. Its metadata `abloop` is JSON: what is said `about` it, the label and the columns, so that a
-    device needs the file alone: a category is its place in `levels`, NaN where it is missing or not among them.
+    encode them. Its output `predictions` has shape (n, width): one number, or one of each arm or class. Inputs that
+    single precision can hold go the same way through every tree. Its metadata `abloop` is JSON: what is said `about`
+    it, the label and the columns, so that a device needs the file alone: a category is its place in `levels`, NaN where
+    it is missing or not among them.
 
     Args:
         artefact: A release.
-        label: Its name; not predicted by arm, nor by a network that reads sequences.
+        label: Its name; not predicted by a network that reads sequences.
         most_bytes: Size that the file must not exceed.
         about: Plain data that the file should carry besides, e.g. the formula.
 
@@ -56,10 +56,10 @@ def to_onnx(
         raise DataError(unknown("label", label, specs))
     spec = specs[label]
     network = artefact.network if spec.head >= 0 else None
-    if spec.arms or spec.last is not None or (network is not None and network.sequences):
+    if network is not None and network.sequences:
         raise DataError(
-            f"label {label!r} is predicted by arm, by trees or lines that know positions, or from sequences, which no "
-            "file for devices holds; export a label that reads the features alone"
+            f"label {label!r} is predicted from sequences, which no file for devices holds; train it without "
+            "`model.sequences`"
         )
     if any(bits & 4 for tree in spec.trees for bits in tree.missing):
         raise DataError(
@@ -89,11 +89,13 @@ def _model(spec: LabelSpec, network: NetworkSpec | None) -> ModelProto:
     nodes: list[Any]
     constants: list[Any] = []
     if spec.trees:
-        lists: Any = _attributes(spec)
+        lists: Any = tree_lists(spec)
         trees = {"domain": "ai.onnx.ml", "n_targets": spec.width, "post_transform": "NONE", **lists}
         nodes = [helper.make_node("TreeEnsembleRegressor", ["inputs"], ["scores"], **trees)]
     else:
-        nodes, constants = dense_graph(*(dense_of_lines(spec.linears) if network is None else dense_of(spec, network)))
+        nodes, constants = dense_graph(
+            *(dense_of_lines(spec.linears, spec.last) if network is None else dense_of(spec, network))
+        )
     name = {"logistic": "Sigmoid", "softmax": "Softmax"}.get(spec.link, "Identity")
     axis: Any = {"axis": 1} if name == "Softmax" else {}
     graph = helper.make_graph(
@@ -105,40 +107,3 @@ def _model(spec: LabelSpec, network: NetworkSpec | None) -> ModelProto:
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREES_OPSET)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR)
-
-
-def _attributes(spec: LabelSpec) -> dict[str, list[Any]]:
-    """Return the trees as the lists of ONNX."""
-    names = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
-    found: dict[str, list[Any]] = {f"nodes_{name}": [] for name in (*names, "missing_value_tracks_true")}
-    found |= {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
-    for number, tree in enumerate(spec.trees):
-        inner = len(tree.feature)
-        for node in range(inner):
-            children = [child if child >= 0 else inner + ~child for child in (tree.left[node], tree.right[node])]
-            limit = _single(tree.threshold[node])
-            row = (number, node, tree.feature[node], limit, "BRANCH_LEQ", *children, int(tree.nan_left(node)))
-            for name, value in zip(found, row, strict=False):
-                found[name].append(value)
-        for at, leaf in enumerate(tree.leaf):
-            row = (number, inner + at, 0, 0.0, "LEAF", 0, 0, 0)
-            for name, value in zip(found, row, strict=False):
-                found[name].append(value)
-            for name, value in zip(
-                ("treeids", "nodeids", "ids", "weights"), (number, inner + at, _target(spec, number), leaf), strict=True
-            ):
-                found[f"target_{name}"].append(value)
-    return found
-
-
-def _target(spec: LabelSpec, number: int) -> int:
-    """Return which output a tree adds to."""
-    return number % spec.classes if spec.classes else 0
-
-
-def _single(threshold: float) -> float:
-    """Return the greatest single-precision number not above a threshold, so that x <= t stays what it was."""
-    limit = np.float32(threshold)
-    if float(limit) > threshold:
-        limit = np.nextafter(limit, np.float32(-math.inf))
-    return float(limit)

@@ -27,12 +27,14 @@ class Inputs:
         centre: What is taken from each of them.
         scale: What each is then multiplied by; a missing one is 0.
         tables: Input and table of each category; the last row is for what is missing or unknown.
+        squash: Whether a number z then enters as z / (1 + |z|).
     """
 
     numbers: list[int]
     centre: Frame
     scale: Frame
     tables: list[tuple[int, Frame]]
+    squash: bool = False
 
 
 def dense_of(spec: LabelSpec, network: NetworkSpec) -> tuple[Inputs, Layers]:
@@ -44,11 +46,21 @@ def dense_of(spec: LabelSpec, network: NetworkSpec) -> tuple[Inputs, Layers]:
     weight, bias = layers[-1]
     span = slice(spec.head, spec.head + spec.width)
     layers[-1] = weight[:, span], bias[span]
-    return Inputs(numbers, arrays["centre"][numbers], arrays["scale"][numbers], tables), layers
+    return Inputs(numbers, arrays["centre"][numbers], arrays["scale"][numbers], tables, network.squash), layers
 
 
-def dense_of_lines(lines: Sequence[Linear]) -> tuple[Inputs, Layers]:
-    """Return linear models, one for each output, as one layer."""
+def dense_of_lines(lines: Sequence[Linear], last: float | None = None) -> tuple[Inputs, Layers]:
+    """Return linear models, one for each output, as one layer.
+
+    Args:
+        lines: The models.
+        last: What their last input, a number, is told; None where all inputs are features.
+    """
+    if last is not None:
+        lines = [
+            Linear(line.intercept + line.slopes[-1] * last, line.slopes[:-1], line.missing[:-1], line.levels[:-1])
+            for line in lines
+        ]
     counts = [len(levels) for levels in lines[0].levels]
     numbers = [at for at, count in enumerate(counts) if not count]
     places = [at for at, count in enumerate(counts) if count]
@@ -80,6 +92,11 @@ def dense_graph(inputs: Inputs, layers: Layers) -> tuple[list[Any], list[Any]]:
         chosen = node("Gather", ["inputs", constant("numbers", inputs.numbers, np.int64)], "chosen", axis=1)
         moved = node("Sub", [chosen, constant("centre", inputs.centre)], "moved")
         scaled = node("Mul", [moved, constant("scale", inputs.scale)], "scaled")
+        if inputs.squash:
+            one = constant("one", 1.0)
+            above = node("Add", [node("Abs", [scaled], "size"), one], "above")
+            share = node("Sub", [one, node("Reciprocal", [above], "rest")], "share")
+            scaled = node("Mul", [share, node("Sign", [scaled], "sign")], "squashed")
         gone = node("IsNaN", [scaled], "gone")
         parts += [node("Where", [gone, zero, scaled], "known"), node("Cast", [gone], "missing", to=1)]
     for at, table in inputs.tables:

@@ -65,7 +65,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         size: Of trees and network.
         sequences: Of a network: categorical features that are steps in time, the oldest first, e.g. `[[page_3, page_2,
             page_1]]`; each sequence is read step by step (a gated recurrent unit) besides its features themselves.
-        budget: Seconds that may be spent on a search for the settings of trees; also written `90s`, `10m`. 0 for none.
+        budget: Seconds that may be spent on a search for the settings of whatever kind it is, and for how numbers enter
+            linear models and networks; also written `90s`, `10m`. 0 for none.
         discount: Of `q`: worth of what comes one decision later, in [0, 1).
         gap: Of `q`: seconds without a decision after which what follows is no consequence; 0 for never.
     """

@@ -93,12 +93,13 @@ def fit_linear(sample: Sample, seed: int) -> Line:
     return fit_line(sample, logistic=bool(np.isin(outcome, (0.0, 1.0)).all()) and 0.0 < outcome.mean() < 1.0)
 
 
-def fit_line(sample: Sample, *, logistic: bool) -> Line:
+def fit_line(sample: Sample, *, logistic: bool, strength: float = LOGISTIC_STRENGTH) -> Line:
     """Fit a ridge regression, its penalty by leave-one-out; or a logistic one.
 
     Args:
         sample: Training rows; categories and missing values become inputs of their own.
         logistic: Whether the outcomes are 0 and 1, both of them there, and their probability is wanted.
+        strength: Inverse of the penalty of a logistic one, above 0.
     """
     design = Design.of(sample)
     inputs = design.inputs(sample.features)
@@ -107,7 +108,7 @@ def fit_line(sample: Sample, *, logistic: bool) -> Line:
     inputs = (inputs - centre) / scale
     outcome, weights = sample.outcome, sample.weights
     if logistic:
-        fitted = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs, outcome, weights)
+        fitted = LogisticRegression(C=strength, max_iter=1_000).fit(inputs, outcome, weights)
         slopes, intercept = fitted.coef_[0], float(fitted.intercept_[0])
     else:
         ridge = RidgeCV(PENALTIES * len(outcome)).fit(inputs, outcome, weights)

@@ -41,6 +41,7 @@ class NetworkSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (h, 3 h), and their `in_bias.S` and `state_bias.S`.
         sequences: Inputs that are steps in time, the oldest first; all of one sequence have tables of one width. What
             a gated recurrent unit makes of the steps, h numbers, is further inputs.
+        squash: Whether a standardised number z enters as z / (1 + |z|), so that no tail of it is heavy.
     """
 
     levels: tuple[int, ...]
@@ -48,6 +49,7 @@ class NetworkSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: int
     tensors: bytes
     sequences: tuple[tuple[int, ...], ...] = ()
+    squash: bool = False
 
 
 class Network:
@@ -112,6 +114,8 @@ class Network:
 
         numbers = (values[:, self._numbers] - self._centre[self._numbers]) * self._scale[self._numbers]
         missing = np.isnan(numbers)
+        if self.spec.squash:
+            numbers = squashed(numbers)
         parts = [np.where(missing, 0.0, numbers), missing.astype(np.float64)]
         embedded: dict[int, Array] = {}
         for at, table in self._tables:
@@ -122,6 +126,14 @@ class Network:
         for unit, steps in zip(self._units, self.spec.sequences, strict=True):
             parts.append(_follow(unit, [embedded[at] for at in steps]))
         return np.concatenate(parts, axis=1)
+
+
+def squashed(numbers: Array) -> Array:
+    """Return z / (1 + |z|) of each number, -1 and 1 of what is infinite."""
+    import numpy as np
+
+    found: Array = np.copysign(1.0 - 1.0 / (1.0 + np.abs(numbers)), numbers)
+    return found
 
 
 def _is_unit(unit: Sequence[Any], steps: Sequence[int], tables: Mapping[int, tuple[int, ...]]) -> bool:
@@ -140,8 +152,9 @@ def _dense(values: Array, weight: Array, bias: Array) -> Array:
     import numpy as np
 
     if len(values) == 1:
-        # NumPy adds the rows of a matrix in their order.
-        total: Array = np.add.reduce(values[0][:, None] * weight, axis=0)[None, :]
+        # NumPy adds the rows of a matrix in their order, but halves a single column.
+        each: Array = values[0][:, None] * weight
+        total: Array = (np.add.reduce(each, axis=0) if len(bias) > 1 else np.add.accumulate(each, axis=0)[-1])[None, :]
     else:
         total = np.zeros((len(values), len(bias)))
         for column, slopes in zip(values.T, weight, strict=True):

@@ -6,11 +6,12 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from abloop.errors import MissingExtraError
-from abloop.models.network import UNIT, NetworkSpec
+from abloop.models.network import UNIT, NetworkSpec, squashed
 from abloop.models.tensors import write_tensors
 
 Frame = NDArray[np.float64]
@@ -21,6 +22,27 @@ MOST_EPOCHS = 200
 PATIENCE = 12  # epochs without a better loss on the rows held back
 HELD_BACK = 0.15
 BATCH = 256
+QUARTILES = 0.7413  # of what lies between them, the standard deviation of a normal distribution
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings that a search may find.
+
+    Attributes:
+        learning_rate: Of AdamW, above 0.
+        weight_decay: Of AdamW, from 0.
+        dropout: Share of hidden units left out at each step, in [0, 1).
+        squash: Whether numbers are squashed, as `NetworkSpec` says, about their median.
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    dropout: float = 0.0
+    squash: bool = False
+
+
+DEFAULTS = Training()
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,7 @@ def fit_network(
     seed: int,
     size: str,
     sequences: tuple[tuple[int, ...], ...] = (),
+    training: Training = DEFAULTS,
 ) -> NetworkSpec:
     """Fit one network of all labels: embeddings of categories, dense layers, an output for each label.
 
@@ -61,6 +84,7 @@ def fit_network(
         seed: Makes the fit repeatable.
         size: `small`, `medium` or `large`.
         sequences: Inputs of categories that are steps in time, the oldest first.
+        training: Settings of the fit.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -70,19 +94,13 @@ def fit_network(
     except ImportError as error:
         raise MissingExtraError("a network needs torch: pip install 'abloop[network]'") from error
     numbers = [at for at, count in enumerate(levels) if not count]
-    centre, scale = np.zeros(len(levels)), np.ones(len(levels))
-    for at in numbers:
-        known = inputs[~np.isnan(inputs[:, at]), at]
-        if len(known) and np.ptp(known) > 1e-12 * max(1.0, float(np.abs(known).max())):
-            centre[at], scale[at] = known.mean(), 1.0 / known.std()
-        elif len(known):
-            centre[at], scale[at] = known.mean(), 0.0
-    centre, scale = centre.astype(np.float32).astype(np.float64), scale.astype(np.float32).astype(np.float64)
+    centre, scale = _unit(inputs, numbers, robust=training.squash)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _Net(torch, levels, sum(head.width for head in heads), HIDDEN[size], sequences)
+        net = _Net(torch, levels, sum(head.width for head in heads), HIDDEN[size], sequences, training.dropout)
         scaled = (inputs - centre) * scale
+        scaled = squashed(scaled) if training.squash else scaled
         plain = torch.tensor(np.nan_to_num(scaled[:, numbers]), dtype=torch.float32)
         missing = torch.tensor(np.isnan(scaled[:, numbers]), dtype=torch.float32)
         codes = [
@@ -91,8 +109,33 @@ def fit_network(
             if count
         ]
         targets = [_target(torch, head) for head in heads]
-        _train(torch, net, (torch.cat([plain, missing], 1), codes), heads, targets, torch.tensor(arm), generator)
-    return _spec(net, levels, heads, targets, centre, scale, sequences)
+        dense = torch.cat([plain, missing], 1)
+        _train(torch, net, (dense, codes), heads, targets, torch.tensor(arm), generator, training)
+    found = _spec(net, levels, heads, targets, centre, scale, sequences)
+    return msgspec.structs.replace(found, squash=training.squash)
+
+
+def _unit(inputs: Frame, numbers: list[int], *, robust: bool) -> tuple[Frame, Frame]:
+    """Return what is taken from each input, and by what it is then multiplied; 0 and 1 of categories, shape (d,) each.
+
+    Args:
+        inputs: Shape (n, d), NaN where missing.
+        numbers: Which inputs are numbers.
+        robust: Whether by median and quartiles, where these differ, and not by mean and standard deviation.
+    """
+    centre, scale = np.zeros(inputs.shape[1]), np.ones(inputs.shape[1])
+    for at in numbers:
+        known = inputs[~np.isnan(inputs[:, at]), at]
+        if not len(known):
+            continue
+        low, middle, high = np.quantile(known, (0.25, 0.5, 0.75)) if robust else (0.0, 0.0, 0.0)
+        if high > low and (high - low) > 1e-12 * max(1.0, float(np.abs(known).max())):
+            centre[at], scale[at] = middle, 1.0 / (QUARTILES * (high - low))
+        elif np.ptp(known) > 1e-12 * max(1.0, float(np.abs(known).max())):
+            centre[at], scale[at] = known.mean(), 1.0 / known.std()
+        else:
+            centre[at], scale[at] = known.mean(), 0.0
+    return centre.astype(np.float32).astype(np.float64), scale.astype(np.float32).astype(np.float64)
 
 
 class _Net:
@@ -105,6 +148,7 @@ class _Net:
         outputs: int,
         hidden: tuple[int, ...],
         sequences: tuple[tuple[int, ...], ...],
+        dropout: float,
     ) -> None:
         """Draw the weights."""
         places = [at for at, count in enumerate(levels) if count]
@@ -121,7 +165,7 @@ class _Net:
         )
         sizes = [width, *hidden, outputs]
         self.layers = [torch.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
-        self.torch = torch
+        self.torch, self.dropout, self.training = torch, dropout, False
 
     def parameters(self) -> list[Any]:
         """Return all weights."""
@@ -136,7 +180,7 @@ class _Net:
             parts.append(state[0])
         hidden = self.torch.cat(parts, 1)
         for layer in self.layers[:-1]:
-            hidden = self.torch.relu(layer(hidden))
+            hidden = self.torch.dropout(self.torch.relu(layer(hidden)), self.dropout, self.training)
         return self.layers[-1](hidden)
 
 
@@ -166,14 +210,21 @@ def _loss(torch: Any, head: Head, scores: Any, values: Any, arm: Any) -> Any:
 
 
 def _train(
-    torch: Any, net: _Net, given: tuple[Any, list[Any]], heads: list[Head], targets: list[Any], arm: Any, generator: Any
+    torch: Any,
+    net: _Net,
+    given: tuple[Any, list[Any]],
+    heads: list[Head],
+    targets: list[Any],
+    arm: Any,
+    generator: Any,
+    training: Training,
 ) -> None:
     """Fit the weights; keep those that did best on the rows held back."""
     dense, codes = given
     rows = len(dense)
     order = torch.randperm(rows, generator=generator)
     held, train = order[: int(rows * HELD_BACK)], order[int(rows * HELD_BACK) :]
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
 
     def loss_of(which: Any) -> Any:
         scores, total, at = net.scores(dense[which], [code[which] for code in codes]), 0.0, 0
@@ -190,12 +241,14 @@ def _train(
     best, kept, waited = float("inf"), [weight.detach().clone() for weight in net.parameters()], 0
     batch = max(BATCH, rows // 200)
     for _ in range(MOST_EPOCHS):
+        net.training = training.dropout > 0.0
         for part in train[torch.randperm(len(train), generator=generator)].split(batch):
             optimiser.zero_grad()
             loss = loss_of(part)
             if torch.is_tensor(loss):
                 loss.backward()
                 optimiser.step()
+        net.training = False
         with torch.no_grad():
             now = float(loss_of(held if judges else train))
         waited += 1

@@ -9,12 +9,12 @@ import numpy as np
 
 from abloop.blueprint.learning import Label
 from abloop.learners.base import Frame, Sample
-from abloop.learners.regress import MOST_LEVELS, fit_line
+from abloop.learners.regress import LOGISTIC_STRENGTH, MOST_LEVELS, fit_line
 from abloop.models.labels import LabelSpec
 from abloop.models.trees import Tree
 from abloop.train.tasks import Examples, constant_task, link_of
 
-BINS = 16  # of each number, equal in rows
+BINS, MOST_BINS = 16, MOST_LEVELS - 2  # of each number, equal in rows; one more is for what is missing
 BINNED = ("binary", "regression")  # the tasks that are one line
 LOWEST = float(np.finfo(np.float32).min)  # of what devices know; nothing is below it but what is missing
 NAN_LEFT, NAN_RIGHT = 3, 2  # bits of a node: a missing value is missing, and goes there
@@ -31,30 +31,34 @@ def can_bin(label: Label, task: str, levels: tuple[int, ...]) -> bool:
     return task in BINNED and not label.by_arm and not label.position and 0 in levels
 
 
-def fit_task_binned(label: Label, task: str, rows: Examples) -> LabelSpec:
+def fit_task_binned(
+    label: Label, task: str, rows: Examples, bins: int = BINS, strength: float = LOGISTIC_STRENGTH
+) -> LabelSpec:
     """Fit a ridge or logistic regression on the bins of numbers, the levels of categories and what is missing.
 
     Args:
         label: The label.
         task: `binary` or `regression`.
         rows: What is learned from.
+        bins: Of each number, from 2 to `MOST_BINS`.
+        strength: Inverse of the penalty of a logistic regression, above 0.
     """
     if not float(np.ptp(rows.values)):
         return constant_task(label, task, rows)
-    edges = [_edges(column, levels) for column, levels in zip(rows.inputs.T, rows.levels, strict=True)]
+    edges = [_edges(column, levels, bins) for column, levels in zip(rows.inputs.T, rows.levels, strict=True)]
     codes = np.column_stack([_codes(column, cuts) for column, cuts in zip(rows.inputs.T, edges, strict=True)])
     count = len(rows.values)
     sample = Sample(
         codes, np.zeros(count, dtype=np.intp), rows.values, np.ones(1), tuple(len(cuts) + 2 for cuts in edges)
     )
-    line = fit_line(sample, logistic=task == "binary").spec()
+    line = fit_line(sample, logistic=task == "binary", strength=strength).spec()
     trees = [Tree((), (), (), (), (), (line.intercept,))]
     for column, (cuts, added) in enumerate(zip(edges, line.levels, strict=True)):
         trees.append(step_tree(column, cuts.tolist(), list(added)))
     return LabelSpec(label.name, link_of(task), tuple(trees), rows.inputs.shape[1])
 
 
-def _edges(column: Frame, levels: int) -> Frame:
+def _edges(column: Frame, levels: int, bins: int) -> Frame:
     """Return where an input is cut: between levels of a category, else so that its bins have equal rows."""
     if levels:
         most = MOST_LEVELS - 1  # one is left for what is missing
@@ -62,7 +66,7 @@ def _edges(column: Frame, levels: int) -> Frame:
     known = column[np.isfinite(column)]
     if not len(known):
         return np.empty(0)
-    cuts: Frame = np.unique(np.quantile(known, np.arange(1, BINS) / BINS, method="lower"))
+    cuts: Frame = np.unique(np.quantile(known, np.arange(1, bins) / bins, method="lower"))
     below: Frame = cuts[cuts < known.max()]
     return below
 

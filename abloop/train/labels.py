@@ -17,6 +17,7 @@ from abloop.train.table import TrainingTable
 from abloop.train.tasks import Examples, fit_task_linear, fit_task_trees, link_of, settled
 
 KINDS = ("trees", "linear", "binned", "network")  # that are tried for each label where none is named
+CUT_OR_NOT = ("linear", "binned")  # that are tried for linear models where a search may choose how numbers enter
 BLOCKS = 5  # of time
 SEARCHED = 3  # of them, that a search for settings may look at
 TRIED = 0.25  # share of rows, the latest, on which kinds are compared
@@ -59,12 +60,8 @@ def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> 
     Raises:
         MissingExtraError: A network is asked for and torch is not installed.
     """
-    model, found = table.blueprint.model, {}
-    tasks = {label.name: settled(label, known_rows(table, label, rows)[1]) for label in table.blueprint.labels}
-    kinds = {
-        label.name: _best_kind(table, inputs, rows, label, tasks[label.name]) if model.kind == "auto" else model.kind
-        for label in table.blueprint.labels
-    }
+    found, tasks = {}, tasks_of(table, rows)
+    kinds = {label.name: kind_of(table, inputs, rows, label, tasks[label.name]) for label in table.blueprint.labels}
     for label in table.blueprint.labels:
         if kinds[label.name] != "network":
             found[label.name] = _fit_one(table, inputs, rows, label, tasks[label.name], kinds[label.name])
@@ -74,6 +71,11 @@ def fit_labels(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_]) -> 
         network, specs = _fit_shared(table, inputs, rows, shared, tasks)
         found |= specs
     return Labels(tuple(found[label.name] for label in table.blueprint.labels), network)
+
+
+def tasks_of(table: TrainingTable, rows: NDArray[np.bool_]) -> dict[str, str]:
+    """Return what each label is learned as from some of the rows."""
+    return {label.name: settled(label, known_rows(table, label, rows)[1]) for label in table.blueprint.labels}
 
 
 def known_rows(table: TrainingTable, label: Label, rows: NDArray[np.bool_]) -> tuple[Index, Frame]:
@@ -105,18 +107,19 @@ def _fit_one(
     """Fit one label by trees or linear models, of numbers as they are or cut by rank."""
     model = table.blueprint.model
     examples = _examples(table, inputs, *known_rows(table, label, rows))
+    options = dict(table.options.get(kind, {}))
     if kind == "linear":
-        return fit_task_linear(label, task, examples, model.seed)
+        return fit_task_linear(label, task, examples, model.seed, **options)
     if kind == "binned":
-        return fit_task_binned(label, task, examples)
-    return fit_task_trees(label, task, examples, model.seed, model.size, dict(table.options))
+        return fit_task_binned(label, task, examples, **options)
+    return fit_task_trees(label, task, examples, model.seed, model.size, options)
 
 
 def _fit_shared(
     table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], labels: list[Label], tasks: dict[str, str]
 ) -> tuple[NetworkSpec, dict[str, LabelSpec]]:
     """Fit one network of several labels."""
-    from abloop.models.network_fit import Head, fit_network
+    from abloop.models.network_fit import Head, Training, fit_network
 
     model, arms = table.blueprint.model, table.sample.arms
     heads, specs, at = [], {}, 0
@@ -132,12 +135,27 @@ def _fit_shared(
     sequences = tuple(tuple(places[name] for name in steps) for steps in model.sequences)
     arm = table.sample.arm[rows]
     levels = table.encoder.levels
-    return fit_network(inputs[rows], levels, heads, arm, model.seed, model.size, sequences), specs
+    training = Training(**table.options.get("network", {}))
+    return fit_network(inputs[rows], levels, heads, arm, model.seed, model.size, sequences, training), specs
 
 
-def fit_tree_label(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> LabelSpec:
-    """Fit one label by trees, whatever kind the blueprint names."""
-    return _fit_one(table, inputs, rows, label, task, "trees")
+def fit_kind(
+    table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], labels: list[Label], tasks: dict[str, str], kind: str
+) -> Labels:
+    """Fit some labels by one kind of model, whatever the blueprint names.
+
+    Args:
+        table: The rows.
+        inputs: Model inputs of all rows, shape (n, d).
+        rows: Those to learn from, as a mask of shape (n,).
+        labels: The labels.
+        tasks: What each is learned as, by name.
+        kind: Of `KINDS`.
+    """
+    if kind == "network":
+        network, specs = _fit_shared(table, inputs, rows, labels, tasks)
+        return Labels(tuple(specs[label.name] for label in labels), network)
+    return Labels(tuple(_fit_one(table, inputs, rows, label, tasks[label.name], kind) for label in labels))
 
 
 def mean_loss(
@@ -167,7 +185,19 @@ def mean_loss(
     return float(model / max(float(row_losses(label, task, values[here], unknown, arm, lists).mean()), 1e-300))
 
 
-def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
+def kind_of(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str) -> str:
+    """Return the kind of model of a label: what the blueprint names, or what predicts best where it leaves a choice."""
+    named = table.blueprint.model.kind
+    if named == "auto":
+        return _best_kind(table, inputs, rows, label, task, KINDS)
+    if named == "linear" and table.options:
+        return _best_kind(table, inputs, rows, label, task, CUT_OR_NOT)
+    return named
+
+
+def _best_kind(
+    table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], label: Label, task: str, kinds: tuple[str, ...]
+) -> str:
     """Return the kind, and with it how numbers enter, that predicts the latest of the rows best from those before."""
     if task == "rank":
         return "trees"
@@ -175,26 +205,26 @@ def _best_kind(table: TrainingTable, inputs: Frame, rows: NDArray[np.bool_], lab
     where = where[np.argsort(table.time[where], kind="stable")]
     cut = int(len(where) * (1 - TRIED))
     if not 0 < cut < len(where):
-        return "trees"
+        return kinds[0]
     before = np.zeros(len(rows), dtype=np.bool_)
     before[where[:cut]] = True
     after, found = where[cut:], {}
-    for kind in KINDS:
-        if kind == "binned" and not can_bin(label, task, table.encoder.levels):
-            continue
-        if kind == "network":
-            if not _has_torch():
-                continue
-            network, specs = _fit_shared(table, inputs, before, [label], {label.name: task})
-            fitted = Labels((specs[label.name],), network)
-        else:
-            fitted = Labels((_fit_one(table, inputs, before, label, task, kind),))
-        predicted = fitted.predict(inputs[after], table.positions[after])
-        losses = row_losses(
-            label, task, table.metrics[label.name][after], predicted, table.sample.arm[after], table.lists[after]
-        )
-        found[kind] = float(losses.mean())
+    for kind in kinds:
+        if can_fit(table, label, task, kind):
+            fitted = fit_kind(table, inputs, before, [label], {label.name: task}, kind)
+            predicted = fitted.predict(inputs[after], table.positions[after])
+            losses = row_losses(
+                label, task, table.metrics[label.name][after], predicted, table.sample.arm[after], table.lists[after]
+            )
+            found[kind] = float(losses.mean())
     return min(found, key=lambda kind: found[kind])
+
+
+def can_fit(table: TrainingTable, label: Label, task: str, kind: str) -> bool:
+    """Return whether a label can be learned by a kind of model here."""
+    if kind == "binned":
+        return can_bin(label, task, table.encoder.levels)
+    return kind != "network" or _has_torch()
 
 
 def row_losses(label: Label, task: str, values: Frame, predicted: dict[str, Frame], arm: Index, lists: Index) -> Frame:

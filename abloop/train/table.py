@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class TrainingTable:
         time: When it was decided, in seconds since 1970, shape (n,).
         lists: Which list each row was a candidate of, from 0, shape (n,).
         positions: Where it was shown there, from 0, NaN where it was in no list, shape (n,).
-        options: Settings of trees that a search found, by name.
+        options: Settings that a search found, by kind of model and name.
     """
 
     version: int
@@ -65,7 +66,7 @@ class TrainingTable:
     time: Frame
     lists: NDArray[np.intp]
     positions: Frame
-    options: tuple[tuple[str, Any], ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def has_features(self) -> bool:

@@ -167,15 +167,15 @@ def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: di
     return flatten(lightgbm.train(wanted, data, num_boost_round=rounds))
 
 
-def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> LabelSpec:
+def fit_task_linear(
+    label: Label, task: str, rows: Examples, seed: int, strength: float = LOGISTIC_STRENGTH
+) -> LabelSpec:
     """Fit linear models to a label: ridge, logistic, one for each class, or of a quantile."""
     if not float(np.ptp(rows.values)):
         return constant_task(label, task, rows)
     if label.by_arm:
-        each = [
-            fit_task_linear(msgspec.structs.replace(label, by_arm=False), task, rows.of(_of_arm(rows, arm)), seed)
-            for arm in range(rows.arms)
-        ]
+        alone = msgspec.structs.replace(label, by_arm=False)
+        each = [fit_task_linear(alone, task, rows.of(_of_arm(rows, arm)), seed, strength) for arm in range(rows.arms)]
         every = tuple(line for spec in each for line in spec.linears)
         return LabelSpec(label.name, link_of(task), (), rows.inputs.shape[1], rows.arms, 0, every)
     features, levels, last = rows.inputs, rows.levels, None
@@ -185,7 +185,7 @@ def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> Label
     count = len(rows.values)
     sample = Sample(features, np.zeros(count, dtype=np.intp), rows.values, np.ones(1), levels)
     if task in ("binary", "regression"):
-        found = fit_line(sample, logistic=task == "binary").spec()
+        found = fit_line(sample, logistic=task == "binary", strength=strength).spec()
         lines = (msgspec.structs.replace(found, link="identity"),)  # the label's own link follows
     else:
         design = Design.of(sample)
@@ -199,7 +199,7 @@ def fit_task_linear(label: Label, task: str, rows: Examples, seed: int) -> Label
             )
             slopes, intercepts = found.coef_[None, :], [found.intercept_]
         else:
-            found = LogisticRegression(C=LOGISTIC_STRENGTH, max_iter=1_000).fit(inputs / scale, rows.values.astype(int))
+            found = LogisticRegression(C=strength, max_iter=1_000).fit(inputs / scale, rows.values.astype(int))
             slopes, intercepts = _every_class(found, label.classes)
         lines = tuple(
             design.line(float(intercept), each / scale, logistic=False)
