@@ -15,6 +15,7 @@ from abloop.models.trees import Tree
 
 TREES = 100
 MANY = 50_000  # rows
+CROWD = 4_000_000  # numbers; of fewer, threads wait for each other longer than they work, most of all on a busy machine
 _MISSING = {"None": 0, "NaN": 2, "Zero": 4}
 
 
@@ -36,6 +37,11 @@ def parameters(rows: int, seed: int, objective: str = "regression") -> dict[str,
         "force_row_wise": True,
         "verbose": -1,
     }
+
+
+def threads(rows: int, columns: int) -> int:
+    """Return how many threads may work on so many numbers: 1, or 0 for one a core. The model is the same."""
+    return 1 if rows * columns < CROWD else 0
 
 
 def fit_gbdt(
@@ -69,7 +75,8 @@ def bin_rows(features: NDArray[np.float64], weights: NDArray[np.float64] | None 
         features: Shape (n, d), NaN where missing.
         weights: What each row counts, shape (n,); None for one each.
     """
-    return lightgbm.Dataset(features, weight=weights, free_raw_data=True)
+    crew = {"num_threads": threads(*features.shape)}
+    return lightgbm.Dataset(features, weight=weights, free_raw_data=True, params=crew)
 
 
 def fit_binned(
@@ -91,7 +98,8 @@ def fit_binned(
         rounds: Number of trees, of each class.
     """
     data.set_label(outcome)
-    chosen = parameters(len(outcome), seed, objective) | dict(options or {})
+    crew = {"num_threads": (data.params or {}).get("num_threads", 0)}
+    chosen = parameters(len(outcome), seed, objective) | crew | dict(options or {})
     return lightgbm.train(chosen, data, num_boost_round=rounds)
 
 
@@ -99,12 +107,13 @@ def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray
     """Return the predictions of a booster of means, shape (n, d) to (n,); many rows are walked by our own code."""
     if len(features) >= MANY and machine_code() is not None:
         return Ensemble(flatten(booster), features.shape[1]).frame(features)
-    return np.asarray(booster.predict(features), dtype=np.float64)
+    return np.asarray(booster.predict(features, num_threads=threads(*features.shape)), dtype=np.float64)
 
 
 def raw_scores(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sums of a booster's leaves, before any link, shape (n, d) to (n,)."""
-    return np.asarray(booster.predict(features, raw_score=True), dtype=np.float64)
+    crew = threads(*features.shape)
+    return np.asarray(booster.predict(features, raw_score=True, num_threads=crew), dtype=np.float64)
 
 
 def flatten(booster: lightgbm.Booster) -> tuple[Tree, ...]:

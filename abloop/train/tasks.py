@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from abloop.blueprint.learning import Label
 from abloop.learners.base import Frame, Index, Sample, with_arm
 from abloop.learners.regress import LOGISTIC_STRENGTH, Design, fit_line
-from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters
+from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters, threads
 from abloop.models.labels import LabelSpec
 from abloop.models.linear import Linear
 from abloop.models.link import Link
@@ -139,7 +139,7 @@ def enough_rounds(
     data = bin_rows(features[first])
     data.set_label(rows.values[first])
     later = data.create_valid(features[after], rows.values[after])
-    wanted = parameters(len(first), seed, objective) | options
+    wanted = parameters(len(first), seed, objective) | {"num_threads": threads(*features.shape)} | options
     callbacks: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)]
     found = lightgbm.train(wanted, data, num_boost_round=most, valid_sets=[later], callbacks=callbacks)
     return max(found.best_iteration, 1)
@@ -163,7 +163,8 @@ def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: di
     sizes = np.unique(rows.lists[order], return_counts=True)[1]
     grades = np.clip(np.rint(rows.values[order]), 0, MOST_GRADE).astype(int)
     data = lightgbm.Dataset(features[order], grades, group=sizes)
-    wanted = parameters(len(order), seed, "lambdarank") | {"num_leaves": 31, "min_data_in_leaf": 20} | options
+    wanted = parameters(len(order), seed, "lambdarank") | {"num_leaves": 31, "min_data_in_leaf": 20}
+    wanted |= {"num_threads": threads(*features.shape), **options}
     return flatten(lightgbm.train(wanted, data, num_boost_round=rounds))
 
 
