@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from abloop.models.forest import Ensemble
 from abloop.models.machine import machine_code
 from abloop.models.trees import Tree
+from abloop.threads import crew
 
 TREES = 100
 MANY = 50_000  # rows
-CROWD = 4_000_000  # numbers; of fewer, threads wait for each other longer than they work, most of all on a busy machine
 _MISSING = {"None": 0, "NaN": 2, "Zero": 4}
 
 
@@ -37,11 +37,6 @@ def parameters(rows: int, seed: int, objective: str = "regression") -> dict[str,
         "force_row_wise": True,
         "verbose": -1,
     }
-
-
-def threads(rows: int, columns: int) -> int:
-    """Return how many threads may work on so many numbers: 1, or 0 for one a core. The model is the same."""
-    return 1 if rows * columns < CROWD else 0
 
 
 def fit_gbdt(
@@ -75,8 +70,8 @@ def bin_rows(features: NDArray[np.float64], weights: NDArray[np.float64] | None 
         features: Shape (n, d), NaN where missing.
         weights: What each row counts, shape (n,); None for one each.
     """
-    crew = {"num_threads": threads(*features.shape)}
-    return lightgbm.Dataset(features, weight=weights, free_raw_data=True, params=crew)
+    alone = {"num_threads": crew(*features.shape)}
+    return lightgbm.Dataset(features, weight=weights, free_raw_data=True, params=alone)
 
 
 def fit_binned(
@@ -98,8 +93,8 @@ def fit_binned(
         rounds: Number of trees, of each class.
     """
     data.set_label(outcome)
-    crew = {"num_threads": (data.params or {}).get("num_threads", 0)}
-    chosen = parameters(len(outcome), seed, objective) | crew | dict(options or {})
+    alone = {"num_threads": (data.params or {}).get("num_threads", 0)}
+    chosen = parameters(len(outcome), seed, objective) | alone | dict(options or {})
     return lightgbm.train(chosen, data, num_boost_round=rounds)
 
 
@@ -107,13 +102,13 @@ def predict(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray
     """Return the predictions of a booster of means, shape (n, d) to (n,); many rows are walked by our own code."""
     if len(features) >= MANY and machine_code() is not None:
         return Ensemble(flatten(booster), features.shape[1]).frame(features)
-    return np.asarray(booster.predict(features, num_threads=threads(*features.shape)), dtype=np.float64)
+    return np.asarray(booster.predict(features, num_threads=crew(*features.shape)), dtype=np.float64)
 
 
 def raw_scores(booster: lightgbm.Booster, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sums of a booster's leaves, before any link, shape (n, d) to (n,)."""
-    crew = threads(*features.shape)
-    return np.asarray(booster.predict(features, raw_score=True, num_threads=crew), dtype=np.float64)
+    alone = crew(*features.shape)
+    return np.asarray(booster.predict(features, raw_score=True, num_threads=alone), dtype=np.float64)
 
 
 def flatten(booster: lightgbm.Booster) -> tuple[Tree, ...]:

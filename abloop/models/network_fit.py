@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from abloop.errors import MissingExtraError
 from abloop.models.network import UNIT, NetworkSpec, squashed
 from abloop.models.tensors import write_tensors
+from abloop.threads import torch_alone
 
 Frame = NDArray[np.float64]
 HIDDEN = {"small": (32,), "medium": (64, 32), "large": (128, 64)}
@@ -96,7 +97,7 @@ def fit_network(
     numbers = [at for at, count in enumerate(levels) if not count]
     centre, scale = _unit(inputs, numbers, robust=training.squash)
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch_alone(*inputs.shape):
         torch.manual_seed(seed)
         net = _Net(torch, levels, sum(head.width for head in heads), HIDDEN[size], sequences, training.dropout)
         scaled = (inputs - centre) * scale

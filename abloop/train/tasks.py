@@ -15,11 +15,12 @@ from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from abloop.blueprint.learning import Label
 from abloop.learners.base import Frame, Index, Sample, with_arm
 from abloop.learners.regress import LOGISTIC_STRENGTH, Design, fit_line
-from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters, threads
+from abloop.models.gbdt import TREES, bin_rows, fit_binned, flatten, parameters
 from abloop.models.labels import LabelSpec
 from abloop.models.linear import Linear
 from abloop.models.link import Link
 from abloop.models.trees import Tree
+from abloop.threads import crew
 from abloop.train.examination import fit_relevance
 
 TREE_SIZES: dict[str, tuple[int, dict[str, Any]]] = {
@@ -139,7 +140,7 @@ def enough_rounds(
     data = bin_rows(features[first])
     data.set_label(rows.values[first])
     later = data.create_valid(features[after], rows.values[after])
-    wanted = parameters(len(first), seed, objective) | {"num_threads": threads(*features.shape)} | options
+    wanted = parameters(len(first), seed, objective) | {"num_threads": crew(*features.shape)} | options
     callbacks: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)]
     found = lightgbm.train(wanted, data, num_boost_round=most, valid_sets=[later], callbacks=callbacks)
     return max(found.best_iteration, 1)
@@ -164,7 +165,7 @@ def _ranked(features: Frame, rows: Examples, seed: int, rounds: int, options: di
     grades = np.clip(np.rint(rows.values[order]), 0, MOST_GRADE).astype(int)
     data = lightgbm.Dataset(features[order], grades, group=sizes)
     wanted = parameters(len(order), seed, "lambdarank") | {"num_leaves": 31, "min_data_in_leaf": 20}
-    wanted |= {"num_threads": threads(*features.shape), **options}
+    wanted |= {"num_threads": crew(*features.shape), **options}
     return flatten(lightgbm.train(wanted, data, num_boost_round=rounds))
 
 
