@@ -5,7 +5,9 @@ On small tables they wait longer than they work; where other processes work too,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
 CROWD = 4_000_000  # numbers of a table from which on several threads are worth it
@@ -14,6 +16,40 @@ CROWD = 4_000_000  # numbers of a table from which on several threads are worth 
 def crew(rows: int, columns: int) -> int:
     """Return how many threads may work on so many numbers: 1, or 0 for one a core."""
     return 1 if rows * columns < CROWD else 0
+
+
+def hands() -> int:
+    """Return how many small fits may run side by side: the cores of this process, or what OMP_NUM_THREADS says."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(said)) if said.isdigit() else len(os.sched_getaffinity(0))
+
+
+def side_by_side(tasks: Sequence[Callable[[], None]], most: int, done: Callable[[int], None]) -> None:
+    """Run tasks that do not touch each other, some at a time; the first that raises ends the rest.
+
+    Args:
+        tasks: What to do.
+        most: At a time, from 1.
+        done: Called with how many are done, after each.
+
+    Raises:
+        Exception: Whatever a task raises.
+
+    Example:
+        >>> found = []
+        >>> side_by_side([lambda: found.append(1), lambda: found.append(2)], 1, lambda count: None)
+        >>> found
+        [1, 2]
+    """
+    with ThreadPoolExecutor(most) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                done(count)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager

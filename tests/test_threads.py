@@ -1,11 +1,17 @@
-"""Small tables are fitted by one thread."""
+"""Small tables are fitted by one thread each, several of them side by side."""
 
 from __future__ import annotations
 
+import os
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
-from abloop.threads import CROWD, crew, torch_alone
+from abloop.threads import CROWD, crew, hands, side_by_side, torch_alone
+from abloop.train.fit import cross_fit
+from tests.train.test_labels import table as told_table
 
 
 def test_few_numbers_take_one_thread() -> None:
@@ -32,3 +38,34 @@ def test_torch_has_its_threads_back() -> None:
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_what_runs_side_by_side_is_all_done(most: int) -> None:
+    """Every task is done once, each is told of, and the first that fails is who is heard of."""
+    found: list[int] = []
+    told: list[int] = []
+    side_by_side([partial(found.append, number) for number in range(7)], most, told.append)
+    assert sorted(found) == list(range(7))
+    assert told == list(range(1, 8))
+    with pytest.raises(RuntimeError, match="1 thread"):
+        side_by_side([fail, fail], most, told.append)
+
+
+def test_a_crew_is_as_large_as_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OMP_NUM_THREADS is followed where it is a number; else the cores of the process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert hands() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert hands() == len(os.sched_getaffinity(0))
+
+
+def test_folds_side_by_side_give_the_same_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many folds are fitted at a time changes not one bit of what the gate sees."""
+    table = told_table([{"name": "opened", "by_arm": True}], {"learners": ["s", "x", "t_linear"], "repeats": 2}, 400)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = cross_fit(table)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    together = cross_fit(table)
+    for name in ("arm_scores", "policy_scores", "losses", "effects"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(together, name))

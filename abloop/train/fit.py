@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -21,12 +22,14 @@ from abloop.learners.nuisance import split_folds
 from abloop.models.artefact import Artefact
 from abloop.models.effects import EffectSpec
 from abloop.policy.choose import best_arms, hurdles
+from abloop.threads import crew, hands, side_by_side
 from abloop.train.labels import Labels, fit_labels
 from abloop.train.long_term import fit_long_term
-from abloop.train.progress import Progress
+from abloop.train.progress import Progress, further
 from abloop.train.table import TrainingTable
 
 NO_LABELS = Labels(())
+PRIVATE = {"s", "t", "x", "t_linear", "x_linear"}  # learners that touch no generator and no filter of the process
 
 
 def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: None) -> Evidence:
@@ -54,16 +57,11 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
         predicted = np.empty((rows, arms))
         effects = np.empty((len(names), rows, arms))
         policy = _PolicyValue(table)
-        for fold in range(model.folds):
-            test = fold_of == fold
-            inputs = table.inputs(~test) if table.has_features else sample.features
-            train, held_out = replace(sample, features=inputs).of(~test), inputs[test]
-            fitted = fit_candidates(model.learners, train, model.seed)
-            predicted[test] = fitted.predict(held_out)
-            for index, learned in enumerate(fitted.effects):
-                effects[index, test] = learned.effect(held_out)
-            policy.fill(inputs, test)
-            progress(repeat * model.folds + fold + 1, model.repeats * model.folds)
+        tasks = [
+            partial(_fill_fold, table, sample, fold_of == fold, predicted, effects, policy)
+            for fold in range(model.folds)
+        ]
+        side_by_side(tasks, _at_once(table), further(progress, repeat * model.folds, model.repeats * model.folds))
         net = doubly_robust(predicted, sample.arm, sample.outcome, table.propensity) - table.costs
         scores += net / model.repeats
         gross = net + table.costs
@@ -82,6 +80,32 @@ def cross_fit(table: TrainingTable, progress: Progress = lambda done, total: Non
         folds=folds[0],
         groups=table.groups,
     )
+
+
+def _fill_fold(
+    table: TrainingTable,
+    sample: Sample,
+    test: NDArray[np.bool_],
+    predicted: Frame,
+    effects: Frame,
+    policy: _PolicyValue,
+) -> None:
+    """Predict the rows of one fold, and what the policy would choose for them, by models of all others."""
+    model = table.blueprint.model
+    inputs = table.inputs(~test) if table.has_features else sample.features
+    train, held_out = replace(sample, features=inputs).of(~test), inputs[test]
+    fitted = fit_candidates(model.learners, train, model.seed)
+    predicted[test] = fitted.predict(held_out)
+    for index, learned in enumerate(fitted.effects):
+        effects[index, test] = learned.effect(held_out)
+    policy.fill(inputs, test)
+
+
+def _at_once(table: TrainingTable) -> int:
+    """Return how many folds may be fitted side by side: one where a fit takes all cores, or changes what others use."""
+    model, sample = table.blueprint.model, table.sample
+    private = set(model.learners) <= PRIVATE and (not table.blueprint.labels or model.kind in ("trees", "linear"))
+    return hands() if private and crew(*sample.features.shape) == 1 else 1
 
 
 def fit_release(table: TrainingTable, learner: str, net_values: Sequence[float] = ()) -> Artefact:

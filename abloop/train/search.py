@@ -18,7 +18,7 @@ from abloop.models.gbdt import TREES, parameters
 from abloop.optimize.ax import new_client
 from abloop.train.binned import BINS, MOST_BINS
 from abloop.train.labels import BLOCKS, CUT_OR_NOT, SEARCHED, can_fit, fit_kind, kind_of, mean_loss, tasks_of
-from abloop.train.progress import Progress
+from abloop.train.progress import Progress, further
 from abloop.train.table import TrainingTable
 
 MOST_TRIALS = 60  # of each kind
@@ -84,7 +84,7 @@ def search(
         end = start + table.blueprint.model.budget * place / len(kinds)
         done, total = (place - 1) * MOST_TRIALS, len(kinds) * MOST_TRIALS
         found[kind] = _best_settings(
-            table, split, kind, labels, partial(_over, clock, end), partial(_told, progress, done, total)
+            table, split, kind, labels, partial(_over, clock, end), further(progress, done, total)
         )
     return replace(table, options=found)
 
@@ -92,11 +92,6 @@ def search(
 def _over(clock: Callable[[], float], end: float) -> bool:
     """Return whether a moment has come."""
     return clock() >= end
-
-
-def _told(progress: Progress, done: int, total: int, more: int) -> None:
-    """Tell how many trials are done, of this kind and those before it."""
-    progress(done + more, total)
 
 
 def _split(table: TrainingTable) -> Split:
