@@ -21,6 +21,7 @@ from server.routing import Name
 from server.serving import serve
 from server.sessions import configure
 from server.source import Source
+from server.warmth import Warmth
 
 __all__ = ["Config", "create_app", "current_config", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
@@ -47,6 +48,7 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     app.url_map.converters["name"] = Name
     app.extensions["abloop"] = Source(url, directory)
     app.extensions["abloop_config"] = settings
+    app.extensions["abloop_warmth"] = Warmth()
     configure(app, settings)
     for routes in _routes():
         app.register_blueprint(routes)
