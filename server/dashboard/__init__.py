@@ -7,6 +7,7 @@ from server.dashboard import (
     decisions,
     editor,
     effects,
+    errands,
     landing,
     models,
     readouts,
@@ -16,5 +17,5 @@ from server.dashboard import (
 )
 from server.dashboard.routes import routes
 
-PAGES = (assets, decisions, editor, effects, landing, models, readouts, strategies, tradeoffs, versions)
+PAGES = (assets, decisions, editor, effects, errands, landing, models, readouts, strategies, tradeoffs, versions)
 __all__ = ["PAGES", "routes"]

@@ -7,7 +7,6 @@ import shlex
 from flask import Blueprint as Routes
 from flask import current_app
 
-from server.errands import Errands
 from server.source import Source
 
 routes = Routes("dashboard", __name__)
@@ -50,13 +49,3 @@ def command(*words: str) -> str:
     here = source()
     parts = ["abloop", *words, "--url", here.url]
     return shlex.join([*parts, "--directory", str(here.directory)] if here.directory else parts)
-
-
-def errands() -> Errands:
-    """Return the errands of this installation."""
-    here, found = source(), current_app.extensions.get("abloop_errands")
-    if found is None:
-        home = here.workspace().table_directory.parent / "errands"
-        found = current_app.extensions.setdefault("abloop_errands", here.errands(home))
-    made: Errands = found
-    return made

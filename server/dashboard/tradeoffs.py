@@ -17,11 +17,11 @@ from abloop.optimize.trials import Lift, State
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard.charts import chart
+from server.dashboard.errands import Shown, shown, start
 from server.dashboard.reach import Dealt, Tried, Z, banners, dealt, tried
-from server.dashboard.routes import command, errands, routes, source
+from server.dashboard.routes import command, routes, source
 from server.dashboard.why import require_why
-from server.errands import Errand
-from server.numbers import moment, percent
+from server.numbers import percent
 
 
 @routes.get("/tradeoffs/<name:name>")
@@ -40,7 +40,7 @@ def tradeoffs(name: str) -> str:
     comparison = workspace.comparisons.current().get(name)
     units = _units(name, state)
     served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
-    last = errands().last(name)
+    errand = shown(name, "propose", "foresee")
     tries: list[Tried] = [tried(trial, best, limits, metrics) for trial in reversed(state.trials)]
     rounds: list[Dealt] = [dealt(one, state, reach, now) for one in reversed(state.rounds)]
     drawn = [each for each in axes if each]
@@ -68,9 +68,8 @@ def tradeoffs(name: str) -> str:
         figure=chart(lambda: frontier_figure(state.trials, goals, limits, axes=axes if len(drawn) == 2 else None)),
         volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
         unread=unread,
-        errand=last if last and last.kind in ("propose", "foresee") else None,
-        asked=moment(last.at, now) if last else None,
-        foreseen=_foreseen(last),
+        errand=errand,
+        foreseen=_foreseen(errand),
         command=command("tune", name, "propose"),
         may="edit" in principal().grants,
         percent=percent,
@@ -93,7 +92,7 @@ def propose(name: str) -> Response:
         raise DataError(f"strategy {name!r} compares versions; end that first, on the page of versions")
     if not 0 <= arms <= 100:
         raise DataError(f"arms is {arms}; allowed: 1 to 100, or empty for what the blueprint says")
-    errands().start(Errand("propose", name, principal().name, why, time.time(), {"arms": arms}))
+    start("propose", name, why, {"arms": arms})
     audited("propose round", name, why, {"arms": arms or blueprint.tuning.arms})
     return _done(name, "A round is being proposed. It is served within a minute.")
 
@@ -144,7 +143,7 @@ def foresee(name: str) -> Response:
                 f"weight {weight!r} is {request.form.get(f'weight.{weight}')!r}; allowed: {low:g} to {high:g}"
             )
         weights[weight] = value
-    errands().start(Errand("foresee", name, principal().name, "", time.time(), {"weights": weights}))
+    start("foresee", name, "", {"weights": weights})
     return _done(name, "A model of all trials is being asked; its answer stands below in half a minute.")
 
 
@@ -185,12 +184,13 @@ def _wanted(name: str) -> int:
     return workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)[1].tuning.units
 
 
-def _foreseen(last: Errand | None) -> dict[str, Any] | None:
+def _foreseen(shown: Shown | None) -> dict[str, Any] | None:
     """Return what the model foresaw, the last time it was asked."""
-    if last is None or last.kind != "foresee" or last.status != "done" or not last.result:
+    result = shown.errand.result if shown is not None and shown.errand.kind == "foresee" else None
+    if not result:
         return None
-    lifts = msgspec.convert(last.result["lifts"], dict[str, Lift])
-    return {"weights": last.result["weights"], "lifts": [(metric, *_ends(lift)) for metric, lift in lifts.items()]}
+    lifts = msgspec.convert(result["lifts"], dict[str, Lift])
+    return {"weights": result["weights"], "lifts": [(metric, *_ends(lift)) for metric, lift in lifts.items()]}
 
 
 def _ends(lift: Lift) -> tuple[str, str, str]:

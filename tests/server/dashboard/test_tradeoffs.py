@@ -14,7 +14,8 @@ from abloop import tuning
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.registration import register
 from server import create_app
-from server.errands import Errand, Order, run
+from server.errands import Order, run
+from server.work import Errand
 from tests.loops import two_arms
 from tests.server.changes.edit import tuned
 from tests.server.dashboard.test_editor import changes_of, post, workspace_of
@@ -51,7 +52,7 @@ def trial(number: int, orders: float, compute: float, latency: float = 0.0) -> T
 def wait(browser: FlaskClient) -> None:
     """Wait until the errand has ended."""
     until = time.monotonic() + 120
-    while browser.get("/errand/shop_list").json == {"status": "running"} and time.monotonic() < until:
+    while browser.get("/errand/shop_list").json["status"] == "running" and time.monotonic() < until:
         time.sleep(0.1)
 
 
@@ -105,7 +106,7 @@ def test_a_round_from_the_page(app: Flask, browser: FlaskClient) -> None:
     register(workspace_of(app), blueprint())
     assert "allowed: 1 to 100" in post(browser, "/propose/shop_list", 422, arms=999, why="try")
     post(browser, "/propose/shop_list", arms=2, why="less compute")
-    assert "still runs" in post(browser, "/foresee/shop_list", 422, **{f"weight.{name}": 0.5 for name in SERVED})
+    assert "is under way" in post(browser, "/foresee/shop_list", 422, **{f"weight.{name}": 0.5 for name in SERVED})
     wait(browser)
     state = tuning.status(workspace_of(app), "shop_list")
     assert (state.rounds[-1].status, len(state.trials)) == ("running", 2)
@@ -140,7 +141,7 @@ def test_weights_are_foreseen(
     assert "allowed: 0 to 1" in post(browser, "/foresee/shop_list", 422, **{"weight.fresh": 3})
     post(browser, "/foresee/shop_list", **{f"weight.{name}": 0.5 for name in SERVED})
     wait(browser)
-    assert "It failed" in read(browser, "/tradeoffs/shop_list").text  # of one trial no model can be made
+    assert "failed" in read(browser, "/tradeoffs/shop_list").text  # of one trial no model can be made
     monkeypatch.setattr(tuning, "expect", lambda *_: [{"orders": Lift(0.05, 0.01)}])
     place = next((tmp_path / "abloop.files" / "errands").glob("*.json"))
     errand = Errand("foresee", "shop_list", "maria", "", time.time(), {"weights": {"fresh": 0.25}})
