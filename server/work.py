@@ -8,6 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from abloop.store.workspace import Workspace
+from server.expected import Expected
+from server.expected import keep as keep_expected
+from server.numbers import count
 
 Status = Literal["running", "done", "failed"]
 Progress = Callable[[int, int], None]
@@ -69,6 +72,19 @@ def foresee(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[s
     return "The model has answered.", {"weights": weights, "lifts": msgspec.to_builtins(found)}
 
 
+def frontier(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:
+    """Ask a model of all trials which weights it expects nothing to beat."""
+    from abloop import tuning
+
+    del progress
+    known = len(tuning.status(workspace, errand.strategy).read())
+    points = tuning.pareto(workspace, errand.strategy)
+    keep_expected(workspace, errand.strategy, Expected(known, points, workspace.clock(), errand.who))
+    if not points:
+        return "No weights are expected to keep the limits. Loosen tuning.limits, or give weights other ranges.", None
+    return f"{count(len(points), 'point')} of the frontier stand below.", None
+
+
 def judge(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:
     """Ask the gate, and serve what it proves, because a person says so."""
     from abloop import offline
@@ -104,13 +120,15 @@ Work = Callable[[Workspace, Errand, Progress], tuple[str, Any]]
 WORK: Mapping[str, Work] = {
     "propose": propose,
     "foresee": foresee,
+    "frontier": frontier,
     "judge": judge,
     "effects": effects,
     "erase": erase,
 }
 DOING: Mapping[str, str] = {
     "propose": "Proposing a round of weights",
-    "foresee": "Asking a model of all trials",
+    "foresee": "Asking a model about some weights",
+    "frontier": "Asking a model for the frontier",
     "judge": "Asking the gate",
     "effects": "Making the report",
     "erase": "Erasing a unit",

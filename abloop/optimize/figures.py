@@ -19,7 +19,6 @@ BEST, EXPECTED, BEATEN, BEYOND, SERVED = (
     "#d55e00",
     "#f0e442",
 )  # after Okabe and Ito, for all eyes
-Z = 1.96
 HOVER = "%{customdata[0]}<br>%{customdata[1]}<extra>%{fullData.name}</extra>"
 
 
@@ -116,7 +115,7 @@ def volume_figure(volumes: Sequence[float], *, names: Sequence[str] = ()) -> go.
 
 def _words(weights: dict[str, float], lifts: dict[str, Lift]) -> tuple[str, str]:
     """Return weights, and what they change, as text."""
-    changes = ", ".join(f"{metric} {lift.mean:+.1%} ± {Z * lift.error:.1%}" for metric, lift in lifts.items())
+    changes = ", ".join(f"{metric} {lift.mean:+.1%} ± {lift.half:.1%}" for metric, lift in lifts.items())
     return ", ".join(f"{name} {value:.3g}" for name, value in weights.items()), changes
 
 
@@ -128,13 +127,13 @@ def _measured(trials: Sequence[Trial], across: str, upwards: str, name: str, col
     return go.Scatter(
         x=[trial.lifts[across].mean if across else trial.number for trial in trials],
         y=[trial.lifts[upwards].mean for trial in trials],
-        error_x={"array": [Z * trial.lifts[across].error for trial in trials], "thickness": 1} if across else None,
-        error_y={"array": [Z * trial.lifts[upwards].error for trial in trials], "thickness": 1},
+        error_x={"array": [trial.lifts[across].half for trial in trials], "thickness": 1} if across else None,
+        error_y={"array": [trial.lifts[upwards].half for trial in trials], "thickness": 1},
         mode="markers",
         name=name,
         marker={"color": colour, "size": 9},
         customdata=[
-            (f"trial {trial.number}: {text[0]}", f"{text[1]} (n = {trial.units:,})")
+            (f"trial {trial.number}: {text[0]}", f"{text[1]} (n = {trial.units:,})", f"trial-{trial.number}")
             for trial, text in zip(trials, texts, strict=True)
         ],
         hovertemplate=HOVER,
@@ -150,13 +149,13 @@ def _expected(points: Sequence[Point], across: str, upwards: str) -> Any:
     return go.Scatter(
         x=place,
         y=[point.lifts[upwards].mean for point in ordered],
-        error_x={"array": [Z * point.lifts[across].error for point in ordered], "thickness": 0.5} if across else None,
-        error_y={"array": [Z * point.lifts[upwards].error for point in ordered], "thickness": 0.5},
+        error_x={"array": [point.lifts[across].half for point in ordered], "thickness": 0.5} if across else None,
+        error_y={"array": [point.lifts[upwards].half for point in ordered], "thickness": 0.5},
         mode="lines+markers" if across else "markers",
         name="expected frontier",
         line={"color": EXPECTED},
         marker={"color": EXPECTED, "size": 6, "symbol": "diamond"},
-        customdata=[_words(point.weights, point.lifts) for point in ordered],
+        customdata=[(*_words(point.weights, point.lifts), f"point-{points.index(point)}") for point in ordered],
         hovertemplate=HOVER,
     )
 

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from abloop import tuning
-from abloop.optimize.trials import Lift, Round, State, Trial
+from abloop.optimize.trials import Lift, Point, Round, State, Trial
 from abloop.registration import register
 from server import create_app
 from server.errands import Order, run
@@ -149,3 +149,46 @@ def test_weights_are_foreseen(
     text = read(browser, "/tradeoffs/shop_list").text
     for said in ("Expected of", "fresh 0.25", "+5.0", "[+3.0", "+7.0"):
         assert said in text
+
+
+def test_the_expected_frontier_is_drawn_and_served(
+    app: Flask, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a model expects is drawn and told with intervals; a point of it is served as it was shown."""
+    register(workspace_of(app), blueprint())
+    keep(app, *(trial(number, 0.1 * number, -0.2 + 0.01 * number) for number in range(3)))
+    assert "A model needs 4 trials that were read; there are 3" in read(browser, "/tradeoffs/shop_list").text
+    workspace_of(app).tunings.advance(
+        State(
+            "shop_list", (Round(0, 1, "read", 1, time.time()),), tuple(trial(each, 0.1, -0.1) for each in range(4)), 1
+        ),
+        at=0.0,
+        who="tests",
+        why="tests",
+    )
+    assert "between those that were tried too" in read(browser, "/tradeoffs/shop_list").text
+    lifts = {"orders": Lift(0.2, 0.05), "compute": Lift(-0.3, 0.05), "latency": Lift(0.0, 0.01)}
+    weights = dict.fromkeys(SERVED, 1 / 3)
+    monkeypatch.setattr(tuning, "pareto", lambda *_: (Point(weights, lifts, 0.875), Point(weights, lifts, 0.75, 2)))
+    place = tmp_path / "abloop.files" / "errands" / "one.json"
+    place.parent.mkdir(parents=True)
+    errand = Errand("frontier", "shop_list", "maria", "", time.time())
+    done = run(Order(f"sqlite:///{tmp_path}/abloop.db", None, str(place), errand))
+    assert (done.status, done.said) == ("done", "2 points of the frontier stand below.")
+    answer = browser.get("/tradeoffs/shop_list").text
+    figure = json.loads(answer.split('<script type="application/json">')[1].split("</script>")[0])
+    (drawn,) = [trace for trace in figure["data"] if trace["name"] == "expected frontier"]
+    assert [data[2] for data in drawn["customdata"]] == ["point-0", "point-1"]
+    assert 'id="point-1"' in answer
+    text = read(browser, "/tradeoffs/shop_list").text
+    for said in ("by maria , of 4 trials", "+20.0", "[+10.2", "87.5", "trial 2", "Serve point 1"):
+        assert said in " ".join(text.split()).replace("maria,", "maria ,"), said
+    assert "allowed: 0 to 1" in post(browser, "/pick/shop_list", 422, why="cheaper")
+    post(
+        browser, "/pick/shop_list", why="cheaper", **{f"weight.{name}": repr(value) for name, value in weights.items()}
+    )
+    comparison = workspace_of(app).comparisons.current()["shop_list"]
+    _, made = workspace_of(app).catalogue.blueprint("shop_list", comparison.entries[1].version)
+    assert {weight.name: weight.value for weight in made.policy.weights if weight.name in weights} == weights
+    (entry,) = [each for each in workspace_of(app).audit.walk() if each.what == "pick trial"]
+    assert json.loads(entry.body)["choice"] == weights
