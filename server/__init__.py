@@ -11,6 +11,7 @@ from flask import Flask
 
 from server import api, audit, dashboard, failures, login, operation, people
 from server.access import admit, guard
+from server.audit import tell, told
 from server.config import Config, current_config
 from server.fast import Fast
 from server.headers import protect
@@ -57,6 +58,8 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     measure(app)
     guard(app)
     limit(app, settings)
+    app.before_request(tell)
+    app.teardown_request(told)
     app.before_request(admit)
     app.before_request(refuse_depth)
     app.after_request(protect)

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from abloop.errors import AbloopError, DataError
+from abloop.store.audit import told_elsewhere
 from abloop.store.workspace import Workspace
 from server.work import DOING, WORK, Errand, Progress, Status
 
@@ -163,7 +164,7 @@ def run(order: Order) -> Errand:
         return ended
 
     try:
-        with turn(place.parent), closing(Workspace(order.url, order.directory)) as workspace:
+        with turn(place.parent), told_elsewhere(), closing(Workspace(order.url, order.directory)) as workspace:
             said, result = WORK[errand.kind](workspace, errand, _noting(place, hidden))
     except AbloopError as error:
         return end("failed", str(error))

@@ -116,7 +116,7 @@ def _save(name: str) -> Answer:
         version = register(workspace, blueprint, who=principal().name, why=why, serve=serve, seen=seen)
     except ConflictError:
         return _answer(_conflict(workspace, blueprint.strategy, draft), 409)
-    audited("save blueprint", blueprint.strategy, why, {"version": version, "served": serve or version == 1})
+    audited("register blueprint", blueprint.strategy, why, {"version": version, "served": serve or version == 1})
     kept = "and serves it" if serve or version == 1 else "and goes on serving what it served"
     flash(f"{blueprint.strategy} has version {version} {kept}.")
     return redirect(url_for("dashboard.versions", name=blueprint.strategy))
