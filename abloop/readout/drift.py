@@ -10,7 +10,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint
 from abloop.errors import DataError
-from abloop.readout.figures import COLOURS, GREY
+from abloop.readout.figures import COLOURS, GREY, dated
 from abloop.readout.strategy import listed_files
 from abloop.readout.text import table
 from abloop.stats.drift import stability_index, stability_p_value
@@ -26,6 +26,7 @@ State = Literal["stable", "moves", "drifts"]
 MOVES, DRIFTS = 0.1, 0.25  # stability indices
 ALPHA = 0.001  # by all columns together
 TENTHS, CATEGORIES = 10, 12
+LONGEST = 20  # letters of a name in a figure
 FEWEST = 200  # rows of a period in the course
 DAY = 86_400.0
 HISTORY = 1_000
@@ -57,8 +58,8 @@ class Shift(msgspec.Struct, frozen=True):
         p_value: Of nothing having changed, by units.
         state: `drifts` at an index of 0.25 or more, `moves` from 0.1 on, both only where that is no chance.
         lacking: Share of rows without a value, before and now.
-        unseen: Share of rows now whose category was never there before; 0 of numbers.
-        parts: Its values, part by part.
+        unseen: Share of rows now whose category was never there before; 0 of numbers with many values.
+        parts: Its values: tenths of numbers before, or each value where they are few.
         course: Day and index of the rows since the day before, over time.
     """
 
@@ -178,30 +179,32 @@ def _columns(
 def _parts(warehouse: Duck, relation: str, column: str, kind: str, since: float) -> tuple[str, list[str], float]:
     """Return SQL for the number of a row's part, the names of the parts, and the share of categories never seen."""
     before = f"FROM {relation} WHERE time < {since!r} AND {column} IS NOT NULL"
-    if kind == "numeric":
+    distinct = f"SELECT DISTINCT {column} {before} LIMIT {CATEGORIES + 1}"
+    few = sorted(_values(warehouse, distinct)) if kind == "numeric" else []
+    if kind == "numeric" and len(few) > CATEGORIES:
         tenths = [number / TENTHS for number in range(1, TENTHS)]
         ((found,),) = warehouse.rows(f"SELECT QUANTILE_DISC({column}, {tenths!r}) {before}")
         edges = sorted(set(found or ()))
-        if not edges:
-            return f"CASE WHEN {column} IS NULL THEN 0 ELSE 1 END", [LACKING, "there"], 0.0
         cases = " ".join(f"WHEN {column} <= {edge!r} THEN {at}" for at, edge in enumerate(edges, 1))
         names = [f"to {edges[0]:.4g}", *(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges))]
         names.append(f"above {edges[-1]:.4g}")
         return f"CASE WHEN {column} IS NULL THEN 0 {cases} ELSE {len(edges) + 1} END", [LACKING, *names], 0.0
-    if kind != "categorical":  # sparse values and embeddings: only whether they are there
+    if kind not in ("numeric", "categorical"):  # sparse values and embeddings: only whether they are there
         return f"CASE WHEN {column} IS NULL THEN 0 ELSE 1 END", [LACKING, "there"], 0.0
-    most = [
-        name
-        for (name, _) in warehouse.rows(
-            f"SELECT {column}, COUNT(*) {before} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {CATEGORIES}"
-        )
-    ]
+    often = f"SELECT {column} {before} GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT {CATEGORIES}"
+    most = few if kind == "numeric" else _values(warehouse, often)
     cases = " ".join(f"WHEN {column} = {literal(name)} THEN {at}" for at, name in enumerate(most, 1))
     ((unseen,),) = warehouse.rows(
         f"SELECT COALESCE(AVG(CASE WHEN {column} IN (SELECT {column} {before}) THEN 0.0 ELSE 1.0 END), 0.0) "  # noqa: S608
         f"FROM {relation} WHERE time >= {since!r} AND {column} IS NOT NULL"
     )
-    return f"CASE WHEN {column} IS NULL THEN 0 {cases} ELSE {len(most) + 1} END", [LACKING, *most, REST], float(unseen)
+    names = [f"{value:g}" if kind == "numeric" else value for value in most]
+    return f"CASE WHEN {column} IS NULL THEN 0 {cases} ELSE {len(most) + 1} END", [LACKING, *names, REST], float(unseen)
+
+
+def _values(warehouse: Duck, query: str) -> list[Any]:
+    """Return the only column of a query."""
+    return [value for (value,) in warehouse.rows(query)]
 
 
 def _shift(
@@ -273,15 +276,15 @@ def course_figure(drift: Drift, most: int = 6) -> go.Figure:
     for bound in (MOVES, DRIFTS):
         figure.add_hline(y=bound, line_color=GREY, line_dash="dot")
     figure.update_layout(title="How far values are from those before; dotted: moves, drifts", template="plotly_white")
-    figure.update_layout(yaxis_title="stability index", yaxis_rangemode="tozero", xaxis_type="date")
-    return figure
+    figure.update_layout(yaxis_title="stability index", yaxis_rangemode="tozero")
+    return dated(figure, len({day for each in drawn for day, _ in each.course}))
 
 
 def parts_figure(shift: Shift) -> go.Figure:
     """Return the values of one column, before and now."""
     import plotly.graph_objects as go
 
-    names = [part.name for part in shift.parts]
+    names = [part.name if len(part.name) <= LONGEST else f"{part.name[: LONGEST - 1]}…" for part in shift.parts]
     before = go.Bar(x=names, y=[part.before for part in shift.parts], name="before", marker_color=GREY)
     now = go.Bar(x=names, y=[part.now for part in shift.parts], name="now", marker_color=COLOURS[0])
     figure = go.Figure([before, now])

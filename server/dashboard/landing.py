@@ -75,7 +75,7 @@ def _records(workspace: Workspace, serving: Serving, blueprint: Blueprint, now: 
             *custody_alerts(custody, serving.phase, _newest(custody, files), now),
             *traffic_alerts(days, blueprint),
         ),
-        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days))),
+        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days, list(planned)))),
         "balance": once(workspace, name, "balance", lambda: chart(lambda: balance(days, planned))) if drawn else None,
         "days": traffic_rows(days),
         "units": unit_rows(days),
