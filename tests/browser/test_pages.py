@@ -48,7 +48,18 @@ def fill(site: Site) -> None:
 def pages(name: str) -> list[str]:
     """Return the pages of a strategy."""
     its = quote(name)
-    kinds = ("strategies", "readouts", "effects", "tradeoffs", "models", "edit", "versions", "decisions")
+    kinds = (
+        "strategies",
+        "readouts",
+        "effects",
+        "tradeoffs",
+        "models",
+        "data",
+        "lists",
+        "edit",
+        "versions",
+        "decisions",
+    )
     return [*(f"/{kind}/{its}" for kind in kinds), f"/changes/{its}?before=1&after=1"]
 
 
@@ -65,7 +76,7 @@ def test_hostile_texts_stay_text(small_site: Site, visitor: Visitor) -> None:
     ]
     looked += [*pages("hostile"), "/changes/hostile?before=1&after=2", f"/nowhere/{quote(PAYLOADS[8])}"]
     looked += [f"/decision/hostile?id={quote(payload, safe='')}" for payload in PAYLOADS[::6]]
-    looked += [page for payload in PAYLOADS[::13] for page in pages(payload)[5:7]]
+    looked += [page for payload in PAYLOADS[::13] for page in pages(payload)[7:9]]
     for page in looked:
         visitor.open(page)
         visitor.wait(lambda: visitor.driver.execute_script("return document.readyState === 'complete'"), "the page")
