@@ -106,6 +106,16 @@ def effects(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[s
     return "The report is made.", None
 
 
+def replay(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:
+    """Try the dead letters of a strategy again."""
+    from abloop.store.replay import replay as try_again
+
+    del progress
+    tried = try_again(workspace, strategy=errand.strategy)
+    left = f"{len(tried.left):,} still cannot be" if tried.left else "none is left"
+    return f"Kept now, and on their way to the training table: {tried.kept:,}; {left}.", None
+
+
 def erase(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:
     """Erase a unit everywhere, and prove it."""
     from abloop.store.erasure import erase as remove
@@ -123,6 +133,7 @@ WORK: Mapping[str, Work] = {
     "frontier": frontier,
     "judge": judge,
     "effects": effects,
+    "replay": replay,
     "erase": erase,
 }
 DOING: Mapping[str, str] = {
@@ -131,5 +142,6 @@ DOING: Mapping[str, str] = {
     "frontier": "Asking a model for the frontier",
     "judge": "Asking the gate",
     "effects": "Making the report",
+    "replay": "Trying dead letters again",
     "erase": "Erasing a unit",
 }

@@ -5,20 +5,27 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from flask import render_template
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from abloop.errors import DataError
 from abloop.readout.drift import DRIFTS, MOVES, Drift, Shift, course_figure, parts_figure, read_drift
+from abloop.store.dead import read_dead
 from abloop.store.status import read_status
-from server.access import allow
+from abloop.store.workspace import Workspace
+from server.access import allow, principal
+from server.audit import audited
 from server.dashboard.alerts import custody_alerts, traffic_alerts
 from server.dashboard.charts import chart
+from server.dashboard.errands import shown, start
 from server.dashboard.present import Chip
 from server.dashboard.reads import once, read_days
 from server.dashboard.routes import command, routes, source
 from server.dashboard.summary import data_facts
-from server.numbers import DASH, moment, p_value, percent
+from server.dashboard.why import require_why
+from server.numbers import DASH, Moment, moment, p_value, percent
 
+MOST_REASONS = 20
 SHOWN = 6  # columns whose values are drawn
 STATES = {
     "stable": Chip("stable", "none", "·"),
@@ -55,10 +62,34 @@ def data(name: str) -> str:
         parts=drawn[1],
         bounds=(MOVES, DRIFTS),
         facts=data_facts(custody, files, now),
+        letters=_letters(workspace, name, now) if custody.dead else (),
+        dead=custody.dead,
+        errand=shown(name, "replay"),
+        may="edit" in principal().grants,
         cycle=command("cycle", name),
         url=here.url,
         computed=moment(now, now),
     )
+
+
+@routes.post("/replay/<name:name>")
+@allow("edit")
+def replay(name: str) -> Response:
+    """Try the dead letters of a strategy again, in the background."""
+    why = require_why(request.form)
+    source().workspace().catalogue.serving(name)
+    start("replay", name, why)
+    audited("replay dead letters", name, why)
+    return redirect(url_for("dashboard.data", name=name), 303)
+
+
+def _letters(workspace: Workspace, name: str, now: float) -> tuple[tuple[str, str, Moment], ...]:
+    """Return why records could not be kept, how many of the oldest thousand, and when the last of them came."""
+    found: dict[str, list[float]] = {}
+    for letter in read_dead(workspace.database, name):
+        found.setdefault(letter.reason, []).append(letter.at)
+    often = sorted(found.items(), key=lambda each: -len(each[1]))[:MOST_REASONS]
+    return tuple((reason, f"{len(times):,}", moment(max(times), now)) for reason, times in often)
 
 
 def _row(shift: Shift) -> tuple[Shift, Chip, tuple[str, ...]]:

@@ -26,5 +26,11 @@ def _compute(app: Flask, browser: FlaskClient) -> TestResponse:
     return answer
 
 
-CHANGES: dict[str, Change] = {"dashboard.compute_effects": _compute}
+def _replay(app: Flask, browser: FlaskClient) -> TestResponse:
+    source: Source = app.extensions["abloop"]
+    source.workspace().catalogue.add_blueprint(from_mapping(two_arms()), at=time.time(), who="tests", why="")
+    return browser.post("/replay/checkout", data={"csrf_token": csrf(browser, "/data/checkout"), "why": "put right"})
+
+
+CHANGES: dict[str, Change] = {"dashboard.compute_effects": _compute, "dashboard.replay": _replay}
 UNAUDITED: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,19 @@ from flask.testing import FlaskClient
 
 from abloop import offline
 from abloop.loop import Loop
+from abloop.records import Observation, encode
 from abloop.testing import ManualClock
 from server import Config, create_app
-from tests.loops import open_loop
+from tests.loops import open_loop, two_arms
 from tests.server.crowd import KINDS
-from tests.server.people import client_of
+from tests.server.people import client_of, csrf
 from tests.server.reading import read
 from tests.server.test_dashboard import KINDS_OF_PAGES
 
 DAY = 86_400.0
 READ_TABLES = ("/strategies", "/readouts", "/models", "/data", "/lists", "/decisions", "/effects")
 TO_DO = {
-    "/strategies": "get_decision and log_observations",
+    "/strategies": r"get_decision and log_observations|Nobody is in the experiment",
     "/readouts": "No complete rows yet",
     "/effects": r"Make it now|nothing tells units apart|no arms whose effects|is a bandit",
     "/tradeoffs": r"There is nothing to tune yet|Propose a round",
@@ -94,3 +96,28 @@ def test_waiting_records_and_damaged_tables(tmp_path: Path) -> None:
         assert code in ((200, 503) if page in READ_TABLES else (200,)), f"{page}/{name}"
         assert code == 200 or re.search("estore (it|the file) from a backup", text), f"{page}/{name}: {text}"
         assert "Traceback" not in text
+
+
+def test_dead_letters_are_told_and_tried_again(tmp_path: Path) -> None:
+    """A record that could not be kept stands on the page with its reason, and is kept after the cause was put right."""
+    loop = open_loop(tmp_path, ManualClock(time.time()))
+    loop.register(two_arms())
+    loop.strategy("checkout").get_decision("d1", {"user_id": "u1", "x": 1.0})
+    stray = Observation("d1", "checkout", loop.clock(), "spent", 3.0, "k1")
+    loop.spool.append(encode(stray))
+    loop.spool.seal()
+    offline.ship_spool(loop)
+    browser = browser_of(tmp_path)
+    text = read(browser, "/data/checkout").text
+    assert "1 record could not be kept" in text
+    assert "'spent'" in text
+    loop.register(two_arms(metrics=[{"name": "bought"}, {"name": "spent", "role": "secondary"}]))
+    form = {"csrf_token": csrf(browser, "/data/checkout"), "why": "the metric is known now"}
+    assert browser.post("/replay/checkout", data=form).status_code == 303
+    until = time.monotonic() + 60
+    while browser.get("/errand/checkout").get_json()["status"] == "running" and time.monotonic() < until:
+        time.sleep(0.1)
+    text = read(browser, "/data/checkout").text
+    assert "Trying dead letters again: done" in text
+    assert "could not be kept" not in text
+    loop.close()
