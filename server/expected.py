@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from abloop.optimize.trials import Point
+from abloop.optimize.trials import Lift, Point
 from abloop.store.reports import Kept
 from abloop.store.workspace import Workspace
 
@@ -25,6 +27,30 @@ class Expected(msgspec.Struct, frozen=True):
     points: tuple[Point, ...]
     at: float = 0.0
     who: str = ""
+
+
+def apart(points: Sequence[Point], least: float = 0.25) -> tuple[Point, ...]:
+    """Return points that can be told from each other: by more than a part of half an interval, in some metric.
+
+    Args:
+        points: A frontier.
+        least: That part.
+
+    Example:
+        >>> from abloop.optimize.trials import Lift
+        >>> points = [Point({"w": w}, {"a": Lift(w, 0.01)}) for w in (0.0, 0.001, 0.02)]
+        >>> [point.weights["w"] for point in apart(points)]
+        [0.0, 0.02]
+    """
+    kept: list[Point] = []
+    for point in points:
+        if all(any(_far(point.lifts[name], other.lifts[name], least) for name in point.lifts) for other in kept):
+            kept.append(point)
+    return tuple(kept)
+
+
+def _far(one: Lift, other: Lift, least: float) -> bool:
+    return abs(one.mean - other.mean) > least * max(one.half, other.half)
 
 
 _decoder = msgspec.msgpack.Decoder(Expected)

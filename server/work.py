@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from abloop.store.workspace import Workspace
-from server.expected import Expected
+from server.expected import Expected, apart
 from server.expected import keep as keep_expected
 from server.numbers import count
 
@@ -78,11 +78,11 @@ def frontier(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[
 
     del progress
     known = len(tuning.status(workspace, errand.strategy).read())
-    points = tuning.pareto(workspace, errand.strategy)
+    points = apart(tuning.pareto(workspace, errand.strategy))
     keep_expected(workspace, errand.strategy, Expected(known, points, workspace.clock(), errand.who))
     if not points:
         return "No weights are expected to keep the limits. Loosen tuning.limits, or give weights other ranges.", None
-    return f"{count(len(points), 'point')} of the frontier stand below.", None
+    return f"The frontier has {count(len(points), 'point')} that can be told apart; see below.", None
 
 
 def judge(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:

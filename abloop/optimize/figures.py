@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint.tuning import Limit, Objective
@@ -19,6 +19,7 @@ BEST, EXPECTED, BEATEN, BEYOND, SERVED = (
     "#d55e00",
     "#f0e442",
 )  # after Okabe and Ito, for all eyes
+COLUMNS, SLICE = 2, 230  # panels beside each other, and pixels of their height
 HOVER = "%{customdata[0]}<br>%{customdata[1]}<extra>%{fullData.name}</extra>"
 
 
@@ -110,6 +111,44 @@ def volume_figure(volumes: Sequence[float], *, names: Sequence[str] = ()) -> go.
         xaxis={"title": "round", "type": "category"},
         yaxis={"title": "hypervolume over what serves", "rangemode": "tozero"},
     )
+    return figure
+
+
+def slices_figure(trials: Sequence[Trial], metric: str, served: Mapping[str, float]) -> go.Figure:
+    """Return what was measured of one metric along each weight, the other weights being as they were.
+
+    Args:
+        trials: All that there are; those that were read are drawn.
+        metric: Which.
+        served: Weight to the value that serves, a dotted line.
+
+    Raises:
+        DataError: No trial was read that measured it, or none has such weights.
+
+    Example:
+        >>> tried = Trial(0, 0, {"w": 0.5}, "read", lifts={"a": Lift(0.2, 0.01)}, units=900)
+        >>> slices_figure([tried], "a", {"w": 0.1}).data[0].x
+        (0.5,)
+    """
+    from plotly.subplots import make_subplots
+
+    read = [trial for trial in trials if trial.status == "read" and metric in trial.lifts]
+    names = [name for name in served if any(name in trial.weights for trial in read)]
+    if not names:
+        raise DataError(f"no trial that was read measured {metric!r}; read a round first: abloop tune STRATEGY read")
+    rows = -(-len(names) // COLUMNS)
+    figure = make_subplots(rows, min(COLUMNS, len(names)), shared_yaxes="all", vertical_spacing=0.3 / rows)
+    for at, name in enumerate(names):
+        mine, place = [trial for trial in read if name in trial.weights], {"row": at // COLUMNS + 1}
+        place["col"] = at % COLUMNS + 1
+        points = _measured(mine, "", metric, name, BEST)
+        points.x, points.showlegend = [trial.weights[name] for trial in mine], False
+        figure.add_trace(points, **place)
+        figure.add_vline(x=served[name], line={"color": BEATEN, "dash": "dot"}, **place)
+        figure.update_xaxes(title=name, **place)
+    figure.update_yaxes(tickformat="+.1%")
+    figure.update_layout(title=f"{metric} along each weight; dotted: what serves", template="plotly_white")
+    figure.update_layout(height=SLICE * rows + 40)
     return figure
 
 

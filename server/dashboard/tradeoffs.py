@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from abloop import tuning
 from abloop.compare import read_comparison
 from abloop.errors import DataError, UnknownNameError, unknown
-from abloop.optimize.figures import frontier_figure, volume_figure
+from abloop.optimize.figures import frontier_figure, slices_figure, volume_figure
 from abloop.optimize.learn import FEWEST
 from abloop.optimize.trials import Lift, State
 from server.access import allow, principal
@@ -24,7 +24,7 @@ from server.dashboard.reach import banners, dealt, offered, tried
 from server.dashboard.reach import shown as told
 from server.dashboard.routes import command, routes, source
 from server.dashboard.why import require_why
-from server.expected import newest
+from server.expected import Expected, newest
 from server.numbers import moment, percent
 
 
@@ -43,6 +43,7 @@ def tradeoffs(name: str) -> str:
     reach, expected = tuning.volumes(workspace, name), newest(workspace, name)
     comparison = workspace.comparisons.current().get(name)
     errand = shown(name, "propose", "foresee", "frontier")
+    served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
     points = expected.points if expected else ()
     drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
     pair = axes if all(axes) else None
@@ -51,7 +52,7 @@ def tradeoffs(name: str) -> str:
         name=name,
         serving=serving,
         bounds=bounds,
-        served={weight.name: float(weight.value) for weight in blueprint.policy.weights},
+        served=served,
         goals=goals,
         limits=limits,
         metrics=metrics,
@@ -68,11 +69,9 @@ def tradeoffs(name: str) -> str:
         banners=banners(state, best, comparison, bounds),
         comparison=comparison,
         figure=chart(lambda: frontier_figure(state.trials, goals, limits, drawn, axes=pair)),
-        expected=expected,
-        made=moment(expected.at, now) if expected else None,
-        offers=[offered(point, metrics) for point in points],
-        fewest=FEWEST,
         drifts=tuning.drift(workspace, name),
+        **_offers(expected, metrics, now),
+        slices=chart(lambda: slices_figure(state.trials, axes[1], served)) if bounds else None,
         volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
         errand=errand,
         foreseen=_foreseen(errand),
@@ -80,6 +79,16 @@ def tradeoffs(name: str) -> str:
         may="edit" in principal().grants,
         percent=percent,
     )
+
+
+def _offers(expected: Expected | None, metrics: list[str], now: float) -> dict[str, Any]:
+    """Return the frontier that a model expects, as the page shows it."""
+    return {
+        "expected": expected,
+        "made": moment(expected.at, now) if expected else None,
+        "offers": [offered(point, metrics) for point in expected.points] if expected else [],
+        "fewest": FEWEST,
+    }
 
 
 @routes.post("/propose/<name:name>")
