@@ -4,7 +4,8 @@
 `echo` is the least that Flask can do with the same body: read its JSON and send it back, in the same waitress with the
 same threads. Each runs in a process of its own; they take turns under the same load, wrk's, on loopback. Targets are
 multiples of the time: half of a rate is twice the time. A client that pulls makes its decisions in its own process; its
-requests are counted. Pages are fetched by somebody who is logged in; scripts and styles are files that browsers keep.
+requests are counted. Pages are fetched by somebody who logs in as soon as a server that was just started is ready;
+scripts and styles are files that browsers keep.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import abloop
 from abloop.store.people import People
@@ -31,7 +33,7 @@ from abloop.store.tokens import Tokens
 from benchmarks.timing import Ratio, ratio
 
 TARGET: Final = {"decisions_to_echo": 2.0}
-LIMITS: Final = {"landing_ms": 300, "landing_kb": 300, "requests_a_decision": 0.0}
+LIMITS: Final = {"first_ms": 300, "landing_ms": 300, "landing_kb": 300, "requests_a_decision": 0.0}
 CONNECTIONS: Final = 16
 THREADS: Final = 8
 BODY: Final = '{"strategy":"shop","context":{"user_id":"u-17","country":"FI","visits":3}}'
@@ -56,7 +58,9 @@ def serve(kind: str, url: str) -> None:
     else:
         from server import Config, create_app
 
-        app = create_app(url, config=Config(rate="", calls=0))
+        app = create_app(url, config=Config(rate="", login_rate="", calls=0))
+        if kind == "pages":  # as `abloop serve` does
+            app.extensions["abloop_warmth"].begin(app)
     listener = waitress.create_server(app, host="127.0.0.1", port=0, threads=THREADS, ident=None)
     print(listener.socket.getsockname()[1], flush=True)
     listener.run()
@@ -180,7 +184,6 @@ def pulling(directory: Path, decisions: int) -> dict[str, Any]:
 def landing(directory: Path, strategies: int, experiments: int) -> dict[str, Any]:
     """Return how long the landing pages take, in milliseconds, and how large they are, in kB."""
     from abloop import offline
-    from server import Config, create_app
 
     url = f"sqlite:///{directory}/many.db"
     loop = abloop.connect(url)
@@ -201,22 +204,41 @@ def landing(directory: Path, strategies: int, experiments: int) -> dict[str, Any
     people.add("benchmark", "viewer", at=time.time())
     people.choose("benchmark", PASSWORD)
     loop.close()
-    app = create_app(url, config=Config(rate="", login_rate=""))
-    browser = app.test_client()
-    form = re.findall(r'name="csrf_token" value="([^"]+)"', browser.get("/login").text)[0]
-    browser.post("/login", data={"name": "benchmark", "password": PASSWORD, "csrf_token": form})
+    with served("pages", url) as port:
+        return visit(port, ("/", "/strategies/shop_0000"))
+
+
+def visit(port: int, paths: tuple[str, ...]) -> dict[str, Any]:
+    """Return how long somebody waits who logs in once the server is ready, the first time and later ones."""
+    connection, cookies = http.client.HTTPConnection("127.0.0.1", port, timeout=60), {}
+
+    def ask(path: str, form: Mapping[str, str] | None = None) -> tuple[int, str]:
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection.request("POST" if form else "GET", path, urlencode(form) if form else None, headers)
+        answer = connection.getresponse()
+        for each in answer.headers.get_all("Set-Cookie") or ():
+            name, _, value = each.partition(";")[0].partition("=")
+            cookies[name] = value
+        return answer.status, answer.read().decode()
+
+    while ask("/readyz")[0] != 200:
+        time.sleep(0.05)
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', ask("/login")[1])[0]
+    ask("/login", {"name": "benchmark", "password": PASSWORD, "csrf_token": token})
     found = {}
-    for path in ("/", "/strategies/shop_0000"):
+    for path in paths:
         times, size = [], 0
         for _ in range(6):
             started = time.perf_counter()
-            answer = browser.get(path)
+            status, text = ask(path)
             times.append(time.perf_counter() - started)
-            size = len(answer.data)
-            if answer.status_code != 200:
-                raise RuntimeError(f"{path}: status {answer.status_code}")
+            size = len(text.encode())
+            if status != 200:
+                raise RuntimeError(f"{path}: status {status}")
         found[path] = {"first_ms": round(times[0] * 1e3), "ms": round(median(times[1:]) * 1e3), "kb": round(size / 1e3)}
-    app.extensions["abloop"].close()
+    connection.close()
     return found
 
 

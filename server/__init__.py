@@ -11,6 +11,7 @@ from flask import Flask
 
 from server import api, audit, dashboard, failures, login, operation, people
 from server.access import admit, guard
+from server.audit import tell, told
 from server.config import Config, current_config
 from server.fast import Fast
 from server.headers import protect
@@ -21,6 +22,7 @@ from server.routing import Name
 from server.serving import serve
 from server.sessions import configure
 from server.source import Source
+from server.warmth import Warmth
 
 __all__ = ["Config", "create_app", "current_config", "run"]
 DEFAULT_URL = "sqlite:///abloop.db"
@@ -47,6 +49,7 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     app.url_map.converters["name"] = Name
     app.extensions["abloop"] = Source(url, directory)
     app.extensions["abloop_config"] = settings
+    app.extensions["abloop_warmth"] = Warmth()
     configure(app, settings)
     for routes in _routes():
         app.register_blueprint(routes)
@@ -55,6 +58,8 @@ def create_app(url: str = DEFAULT_URL, directory: str | Path | None = None, conf
     measure(app)
     guard(app)
     limit(app, settings)
+    app.before_request(tell)
+    app.teardown_request(told)
     app.before_request(admit)
     app.before_request(refuse_depth)
     app.after_request(protect)

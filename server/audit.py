@@ -6,13 +6,14 @@ import csv
 import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 from flask import Blueprint as Routes
 from flask import Response, current_app, g, render_template, request, stream_with_context
 
-from abloop.store.audit import Audit, Entry
+from abloop.store.audit import Audit, Entry, told_elsewhere
 from server.access import allow, principal
 from server.numbers import moment
 from server.source import Source
@@ -38,6 +39,20 @@ def audited(what: str, target: str, why: str, body: Mapping[str, Any] | None = N
     return source.workspace().audit.append(
         at=time.time(), who=asking.name, kind=asking.kind, what=what, target=target, why=why, body=body
     )
+
+
+def tell() -> None:
+    """Let what a request changes be told by `audited` alone: once, under the name of who asks."""
+    stack = ExitStack()
+    stack.enter_context(told_elsewhere())
+    g.telling = stack
+
+
+def told(error: BaseException | None = None) -> None:
+    """Let changes note themselves again, when a request has ended."""
+    del error
+    if (stack := g.pop("telling", None)) is not None:
+        stack.close()
 
 
 @routes.get("/audit")

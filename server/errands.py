@@ -1,58 +1,35 @@
 """Work that takes longer than a request: in a process of its own, one at a time for each strategy, its state in a file.
 
 A model of trade-offs takes half a gigabyte and half a minute; a server that fits one itself would answer nobody
-meanwhile. What is asked goes through the child's standard input, for it holds the database's password.
+meanwhile. So few work at a time; the others wait for their turn. What is asked goes through the child's standard input,
+for it holds the database's password.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from abloop.errors import AbloopError, DataError
+from abloop.store.audit import told_elsewhere
 from abloop.store.workspace import Workspace
+from server.work import DOING, WORK, Errand, Progress, Status
 
-Status = Literal["running", "done", "failed"]
+AT_ONCE = 2  # errands of an installation on one machine
+PAUSE_SECONDS = 0.2  # between two looks whether it is one's turn, and at least between two notes of progress
 UNFORESEEN = "It ended without a result; the server's log says why."
-
-
-class Errand(msgspec.Struct, frozen=True):
-    """One piece of work.
-
-    Attributes:
-        kind: What is done: a name of `WORK`.
-        strategy: For which strategy; empty for all.
-        who: Who asked for it.
-        why: Why.
-        at: When, in seconds since 1970.
-        asked: More of what was asked; it is not kept.
-        status: Whether it runs, is done, or failed.
-        said: What came of it, in words.
-        result: What came of it, as plain data.
-        ended: When, in seconds since 1970; 0 while it runs.
-    """
-
-    kind: str
-    strategy: str
-    who: str
-    why: str
-    at: float
-    asked: dict[str, Any] = {}
-    status: Status = "running"
-    said: str = ""
-    result: Any = None
-    ended: float = 0.0
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -90,9 +67,9 @@ class Errands:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                last = self.last(errand.strategy)
-                kind = last.kind if last else "something"
-                raise DataError(f"{kind!r} still runs for {errand.strategy!r}; wait until it has ended") from error
+                last = self._last(errand.strategy)
+                doing = DOING[last.kind] if last else "other work"
+                raise DataError(f"{doing} is under way for {errand.strategy!r}; wait until it has ended") from error
             keep(place, msgspec.structs.replace(errand, asked={}))  # which may name a unit
             directory = None if self._directory is None else str(self._directory)
             order = msgspec.json.encode(Order(self._url, directory, str(place), errand))
@@ -111,8 +88,17 @@ class Errands:
         threading.Thread(target=child.wait, name="abloop-errand", daemon=True).start()  # which leaves no zombie
         return errand
 
-    def last(self, strategy: str) -> Errand | None:
-        """Return the last errand of a strategy; None where there was none."""
+    def last(self, strategy: str, *kinds: str) -> Errand | None:
+        """Return the last errand of a strategy; None where there was none, or one of other kinds than these.
+
+        Args:
+            strategy: Its name; empty for what is done for all.
+            kinds: Names of `WORK`; any where none is given.
+        """
+        found = self._last(strategy)
+        return found if found is not None and (not kinds or found.kind in kinds) else None
+
+    def _last(self, strategy: str) -> Errand | None:
         place = self._place(strategy)
         try:
             errand = msgspec.json.decode(place.read_bytes(), type=Errand)
@@ -146,64 +132,61 @@ def keep(place: Path, errand: Errand) -> None:
     beside.replace(place)
 
 
-def propose(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
-    """Propose a round of weights and begin it."""
-    from abloop import tuning
-
-    count = int(errand.asked.get("arms") or 0)
-    state = tuning.propose(workspace, errand.strategy, count=count, who=errand.who, why=errand.why)
-    return f"Round {state.rounds[-1].number} runs.", None
-
-
-def foresee(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
-    """Ask a model of all trials what some weights would change."""
-    from abloop import tuning
-
-    weights = {str(name): float(value) for name, value in errand.asked["weights"].items()}
-    (found,) = tuning.expect(workspace, errand.strategy, [weights])
-    return "The model has answered.", {"weights": weights, "lifts": msgspec.to_builtins(found)}
+@contextmanager
+def turn(home: Path) -> Iterator[None]:
+    """Wait until fewer than `AT_ONCE` others are at work, in whichever process."""
+    with ExitStack() as stack:
+        slots = [os.open(home / f"turn-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600) for number in range(AT_ONCE)]
+        for slot in slots:
+            stack.callback(os.close, slot)
+        while not any(map(_taken, slots)):
+            time.sleep(PAUSE_SECONDS)
+        yield
 
 
-def judge(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
-    """Ask the gate, and serve what it proves, because a person says so."""
-    from abloop import offline
-
-    before = workspace.catalogue.serving(errand.strategy)
-    judged = offline.gate(workspace, errand.strategy)
-    serving = offline.switch(workspace, errand.strategy, judged, who=errand.who)
-    changed = (serving.phase, serving.release) != (before.phase, before.release)
-    done = f"{errand.strategy} is in phase {serving.phase!r} from now on." if changed else "Nothing was switched."
-    return f"{judged.verdict.reason} {done}", None
-
-
-def erase(workspace: Workspace, errand: Errand) -> tuple[str, Any]:
-    """Erase a unit everywhere, and prove it."""
-    from abloop.store.erasure import erase as remove
-
-    erased = remove(workspace, str(errand.asked["unit"]), who=errand.who, why=errand.why)
-    proof = "a second look found none" if erased.proven else f"a second look found {sum(erased.left.values()):,} left"
-    return f"The unit is erased: {sum(erased.found.values()):,} records were there, and {proof}.", erased.found
-
-
-Work = Callable[[Workspace, Errand], tuple[str, Any]]
-WORK: Mapping[str, Work] = {"propose": propose, "foresee": foresee, "judge": judge, "erase": erase}
+def _taken(slot: int) -> bool:
+    """Return whether a lock could be taken."""
+    try:
+        fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def run(order: Order) -> Errand:
     """Do what was ordered, keep how it ended, and return that."""
     place, errand = Path(order.place), order.errand
+    hidden = msgspec.structs.replace(errand, asked={})  # which may name a unit
+
+    def end(status: Status, said: str, result: Any = None) -> Errand:
+        ended = msgspec.structs.replace(hidden, status=status, said=said, result=result, ended=time.time())
+        keep(place, ended)
+        return ended
+
     try:
-        with closing(Workspace(order.url, order.directory)) as workspace:
-            said, result = WORK[errand.kind](workspace, errand)
-        errand = msgspec.structs.replace(errand, status="done", said=said, result=result, asked={})
+        with turn(place.parent), told_elsewhere(), closing(Workspace(order.url, order.directory)) as workspace:
+            said, result = WORK[errand.kind](workspace, errand, _noting(place, hidden))
     except AbloopError as error:
-        errand = msgspec.structs.replace(errand, status="failed", said=str(error), asked={})
+        return end("failed", str(error))
+    except ModuleNotFoundError as error:
+        return end("failed", f"Package {error.name!r} is not installed here. Install it: pip install 'abloop[all]'")
     except Exception:
-        keep(place, msgspec.structs.replace(errand, status="failed", said=UNFORESEEN, asked={}, ended=time.time()))
+        end("failed", UNFORESEEN)
         raise
-    errand = msgspec.structs.replace(errand, ended=time.time())
-    keep(place, errand)
-    return errand
+    return end("done", said, result)
+
+
+def _noting(place: Path, errand: Errand) -> Progress:
+    """Return what notes the progress of an errand, not more often than anybody looks."""
+    noted = -math.inf
+
+    def note(done: int, total: int) -> None:
+        nonlocal noted
+        if (now := time.monotonic()) - noted >= PAUSE_SECONDS:
+            keep(place, msgspec.structs.replace(errand, done=done, total=total))
+            noted = now
+
+    return note
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from abloop.store.migrations import SCHEMA_VERSION, read_version
 from server.access import allow
 from server.measures import Measures
 from server.source import Source
+from server.warmth import Warmth
 
 routes = Routes("operation", __name__)
 
@@ -24,7 +25,10 @@ def healthz() -> Response:
 @routes.get("/readyz")
 @allow("anyone")
 def readyz() -> tuple[Response, int]:
-    """Say whether requests can be answered: the database is there and its schema is this abloop's."""
+    """Say whether requests are answered fast: the database is there, its schema is this abloop's, pages are loaded.
+
+    Until they are, pages and API answer all the same; only the first page would be slow.
+    """
     source: Source = current_app.extensions["abloop"]
     try:
         with source.workspace().database.reading() as connection:
@@ -32,7 +36,8 @@ def readyz() -> tuple[Response, int]:
     except AbloopError as error:
         current_app.logger.warning("not ready: %s", error)
         return jsonify({"status": "not ready"}), 503
-    ready = whole and version == SCHEMA_VERSION
+    warmth: Warmth = current_app.extensions["abloop_warmth"]
+    ready = whole and version == SCHEMA_VERSION and warmth.ready
     return jsonify({"status": "ready" if ready else "not ready"}), 200 if ready else 503
 
 

@@ -99,6 +99,7 @@ def _waitress(app: Flask, config: Config, listening: socket.socket, told: str) -
     import waitress
     from waitress import wasyncore
 
+    app.extensions["abloop_warmth"].begin(app)
     channels: dict[int, Any] = {}
     listener = waitress.create_server(
         app,
@@ -123,7 +124,13 @@ def _waitress(app: Flask, config: Config, listening: socket.socket, told: str) -
         while time.monotonic() < until and any(map(_busy, channels.values())):
             wasyncore.loop(timeout=0.05, use_poll=True, map=channels, count=1)
         listener.task_dispatcher.shutdown(timeout=1)
-        app.extensions["abloop"].close()
+        _close(app)
+
+
+def _close(app: Flask) -> None:
+    """Close what an app has open."""
+    app.extensions["abloop_warmth"].end()
+    app.extensions["abloop"].close()
 
 
 def _busy(channel: Any) -> bool:
@@ -180,7 +187,7 @@ def _gunicorn(base: type, make: Make, workers: int, config: Config, listening: s
                 "keepalive": 5,
                 "loglevel": "warning",
                 "when_ready": lambda _: _tell(told),
-                "worker_exit": lambda _, worker: worker.app.wsgi().extensions["abloop"].close(),
+                "worker_exit": lambda _, worker: _close(worker.app.wsgi()),
                 "limit_request_field_size": 16_384,
                 "forwarded_allow_ips": "*" if config.proxies else "127.0.0.1",
             }
@@ -189,7 +196,9 @@ def _gunicorn(base: type, make: Make, workers: int, config: Config, listening: s
 
         def load(self) -> Flask:
             """Make the app of one worker."""
-            return make()
+            app = make()
+            app.extensions["abloop_warmth"].begin(app)
+            return app
 
     parent, directory = os.getpid(), tempfile.mkdtemp(prefix="abloop-metrics-")
     os.environ[METRICS_DIRECTORY] = directory

@@ -1,4 +1,4 @@
-"""The commands that look: readout, hte, history, explain, interleave, overlap, schema."""
+"""The commands that look: readout, drift, hte, history, explain, interleave, overlap, schema."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_reading(add: Add) -> None:
     """Add the commands."""
     for name, command, text in (
         ("readout", readout, "Print a strategy's readout: every metric, arm by arm, with intervals."),
+        ("drift", drift, "Print whether features and metrics are still what the model learned from."),
         ("history", history, "Print a strategy's versions: who, when, why, and what changed."),
     ):
         sub = add(name, command, text)
@@ -61,6 +62,16 @@ def readout(options: argparse.Namespace) -> int:
             reading = msgspec.structs.replace(blueprint.readout, inference="sequential")
         result = read(loop, options.strategy, reading=reading)
     show(options, result.to_dict(), lambda: readout_text(result))
+    return 0
+
+
+def drift(options: argparse.Namespace) -> int:
+    """Print how features and metrics moved."""
+    from abloop.readout.drift import drift_text, read_drift
+
+    with closing(open_loop(options)) as loop:
+        found = read_drift(loop, options.strategy)
+    show(options, found.to_dict(), lambda: drift_text(found))
     return 0
 
 

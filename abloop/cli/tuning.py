@@ -192,14 +192,12 @@ def _words(state: State) -> str:
 
 def _table(trials: Sequence[Trial]) -> str:
     """Return trials with their weights and what they changed."""
+    from abloop.optimize.pareto import said
     from abloop.readout.text import table
 
     rows = []
     for trial in trials:
         weights = ", ".join(f"{name} {value:.4g}" for name, value in trial.weights.items())
-        changes = ", ".join(
-            f"{metric} {lift.mean:+.1%} ({lift.mean - 1.96 * lift.error:+.1%} to {lift.mean + 1.96 * lift.error:+.1%})"
-            for metric, lift in trial.lifts.items()
-        )
+        changes = said(trial.lifts)
         rows.append([str(trial.number), f"{trial.units:,}", weights, changes or trial.reason or trial.status])
     return table(["trial", "units", "weights", "change against what serves (95 %)"], rows)

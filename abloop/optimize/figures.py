@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abloop.blueprint.tuning import Limit, Objective
@@ -19,7 +19,7 @@ BEST, EXPECTED, BEATEN, BEYOND, SERVED = (
     "#d55e00",
     "#f0e442",
 )  # after Okabe and Ito, for all eyes
-Z = 1.96
+COLUMNS, SLICE = 2, 230  # panels beside each other, and pixels of their height
 HOVER = "%{customdata[0]}<br>%{customdata[1]}<extra>%{fullData.name}</extra>"
 
 
@@ -114,9 +114,47 @@ def volume_figure(volumes: Sequence[float], *, names: Sequence[str] = ()) -> go.
     return figure
 
 
+def slices_figure(trials: Sequence[Trial], metric: str, served: Mapping[str, float]) -> go.Figure:
+    """Return what was measured of one metric along each weight, the other weights being as they were.
+
+    Args:
+        trials: All that there are; those that were read are drawn.
+        metric: Which.
+        served: Weight to the value that serves, a dotted line.
+
+    Raises:
+        DataError: No trial was read that measured it, or none has such weights.
+
+    Example:
+        >>> tried = Trial(0, 0, {"w": 0.5}, "read", lifts={"a": Lift(0.2, 0.01)}, units=900)
+        >>> slices_figure([tried], "a", {"w": 0.1}).data[0].x
+        (0.5,)
+    """
+    from plotly.subplots import make_subplots
+
+    read = [trial for trial in trials if trial.status == "read" and metric in trial.lifts]
+    names = [name for name in served if any(name in trial.weights for trial in read)]
+    if not names:
+        raise DataError(f"no trial that was read measured {metric!r}; read a round first: abloop tune STRATEGY read")
+    rows = -(-len(names) // COLUMNS)
+    figure = make_subplots(rows, min(COLUMNS, len(names)), shared_yaxes="all", vertical_spacing=0.3 / rows)
+    for at, name in enumerate(names):
+        mine, place = [trial for trial in read if name in trial.weights], {"row": at // COLUMNS + 1}
+        place["col"] = at % COLUMNS + 1
+        points = _measured(mine, "", metric, name, BEST)
+        points.x, points.showlegend = [trial.weights[name] for trial in mine], False
+        figure.add_trace(points, **place)
+        figure.add_vline(x=served[name], line={"color": BEATEN, "dash": "dot"}, **place)
+        figure.update_xaxes(title=name, **place)
+    figure.update_yaxes(tickformat="+.1%")
+    figure.update_layout(title=f"{metric} along each weight; dotted: what serves", template="plotly_white")
+    figure.update_layout(height=SLICE * rows + 40)
+    return figure
+
+
 def _words(weights: dict[str, float], lifts: dict[str, Lift]) -> tuple[str, str]:
     """Return weights, and what they change, as text."""
-    changes = ", ".join(f"{metric} {lift.mean:+.1%} ± {Z * lift.error:.1%}" for metric, lift in lifts.items())
+    changes = ", ".join(f"{metric} {lift.mean:+.1%} ± {lift.half:.1%}" for metric, lift in lifts.items())
     return ", ".join(f"{name} {value:.3g}" for name, value in weights.items()), changes
 
 
@@ -128,13 +166,13 @@ def _measured(trials: Sequence[Trial], across: str, upwards: str, name: str, col
     return go.Scatter(
         x=[trial.lifts[across].mean if across else trial.number for trial in trials],
         y=[trial.lifts[upwards].mean for trial in trials],
-        error_x={"array": [Z * trial.lifts[across].error for trial in trials], "thickness": 1} if across else None,
-        error_y={"array": [Z * trial.lifts[upwards].error for trial in trials], "thickness": 1},
+        error_x={"array": [trial.lifts[across].half for trial in trials], "thickness": 1} if across else None,
+        error_y={"array": [trial.lifts[upwards].half for trial in trials], "thickness": 1},
         mode="markers",
         name=name,
         marker={"color": colour, "size": 9},
         customdata=[
-            (f"trial {trial.number}: {text[0]}", f"{text[1]} (n = {trial.units:,})")
+            (f"trial {trial.number}: {text[0]}", f"{text[1]} (n = {trial.units:,})", f"trial-{trial.number}")
             for trial, text in zip(trials, texts, strict=True)
         ],
         hovertemplate=HOVER,
@@ -150,13 +188,13 @@ def _expected(points: Sequence[Point], across: str, upwards: str) -> Any:
     return go.Scatter(
         x=place,
         y=[point.lifts[upwards].mean for point in ordered],
-        error_x={"array": [Z * point.lifts[across].error for point in ordered], "thickness": 0.5} if across else None,
-        error_y={"array": [Z * point.lifts[upwards].error for point in ordered], "thickness": 0.5},
+        error_x={"array": [point.lifts[across].half for point in ordered], "thickness": 0.5} if across else None,
+        error_y={"array": [point.lifts[upwards].half for point in ordered], "thickness": 0.5},
         mode="lines+markers" if across else "markers",
         name="expected frontier",
         line={"color": EXPECTED},
         marker={"color": EXPECTED, "size": 6, "symbol": "diamond"},
-        customdata=[_words(point.weights, point.lifts) for point in ordered],
+        customdata=[(*_words(point.weights, point.lifts), f"point-{points.index(point)}") for point in ordered],
         hovertemplate=HOVER,
     )
 

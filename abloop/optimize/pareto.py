@@ -86,8 +86,7 @@ def closest(points: Sequence[Point], keep: Sequence[Limit], wanted: Objective) -
 def said(lifts: Mapping[str, Lift]) -> str:
     """Return changes as words, with 95 % intervals."""
     return ", ".join(
-        f"{metric} {lift.mean:+.1%} ({lift.mean - 1.96 * lift.error:+.1%} to {lift.mean + 1.96 * lift.error:+.1%})"
-        for metric, lift in lifts.items()
+        f"{metric} {lift.mean:+.1%} ({lift.low:+.1%} to {lift.high:+.1%})" for metric, lift in lifts.items()
     )
 
 

@@ -12,6 +12,7 @@ from abloop.blueprint.tuning import Limit, Objective
 
 TrialStatus = Literal["proposed", "read", "failed"]
 RoundStatus = Literal["proposed", "running", "read", "marked"]
+Z = 1.96  # standard errors of a 95 % interval
 
 
 class Lift(msgspec.Struct, frozen=True):
@@ -24,6 +25,21 @@ class Lift(msgspec.Struct, frozen=True):
 
     mean: float
     error: float
+
+    @property
+    def half(self) -> float:
+        """Half the width of its 95 % interval."""
+        return Z * self.error
+
+    @property
+    def low(self) -> float:
+        """Lower end of its 95 % interval."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end of its 95 % interval."""
+        return self.mean + self.half
 
 
 class Point(msgspec.Struct, frozen=True):

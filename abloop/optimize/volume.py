@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 from abloop.blueprint.tuning import Limit, Objective
-from abloop.errors import MissingExtraError
 from abloop.optimize.trials import Trial, frontier, value_of
 
 
@@ -16,16 +14,13 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
 
     Each objective counts as its change from the worst that still counts: its limit where it has one, else what serves.
     Of one objective it is the best change.
-    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; of three or more
-    computed by BoTorch.
+    Source: Zitzler, Thiele, IEEE Trans. Evolutionary Computation 1999; of three or more objectives by slices: While et
+    al., IEEE Trans. Evolutionary Computation 2006.
 
     Args:
         trials: Those tried.
         objectives: What is made better.
         limits: What must be kept.
-
-    Raises:
-        MissingExtraError: botorch is not installed.
 
     Example:
         >>> from abloop.optimize.trials import Lift
@@ -42,18 +37,26 @@ def volume(trials: Sequence[Trial], objectives: tuple[Objective, ...], limits: t
         return 0.0
     if len(objectives) == 1:
         return max(point[0] for point in better)
-    if len(objectives) == 2:
-        return _area(better)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the libraries' own
-            import torch
-            from botorch.utils.multi_objective.hypervolume import Hypervolume
-    except ImportError as error:
-        raise MissingExtraError("a hypervolume needs botorch: pip install 'abloop[tune]'") from error
-    origin = torch.zeros(len(objectives), dtype=torch.double)
-    found: float = Hypervolume(origin).compute(torch.tensor(better, dtype=torch.double))
-    return float(found)
+    return dominated(better)
+
+
+def dominated(points: Sequence[Sequence[float]]) -> float:
+    """Return the volume that points above the origin dominate, in two dimensions or more.
+
+    It is cut into slices along the last dimension, at each point; a slice has the points that reach it.
+
+    Example:
+        >>> dominated([(1.0, 1.0, 2.0), (2.0, 1.0, 1.0)])
+        3.0
+    """
+    if len(points[0]) == 2:
+        return _area(points)
+    found, ordered = 0.0, sorted(points, key=lambda point: -point[-1])
+    for at, point in enumerate(ordered):
+        below = ordered[at + 1][-1] if at + 1 < len(ordered) else 0.0
+        if point[-1] > below:
+            found += (point[-1] - below) * dominated([each[:-1] for each in ordered[: at + 1]])
+    return found
 
 
 def _area(points: Sequence[Sequence[float]]) -> float:

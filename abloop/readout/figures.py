@@ -130,7 +130,7 @@ def over_time(metric: MetricResult, confidence: float) -> go.Figure:
         low, high = min(0.0, *(each.low for each in settled)), max(0.0, *(each.high for each in settled))
         figure.update_yaxes(range=[low - 0.1 * (high - low), high + 0.1 * (high - low)])
     title = f"Lift of {metric.metric} over all days so far: {100 * confidence:g} % at one look, and at every look"
-    return _finished(figure, title, "", "relative lift", zero="y")
+    return dated(_finished(figure, title, "", "relative lift", zero="y"), len({point.day for point in metric.days}))
 
 
 def distribution(metric: MetricResult) -> go.Figure:
@@ -170,6 +170,11 @@ def _cycle(number: int) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(number)]
 
 
+def _hues(arms: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each arm, control first: in all figures a treatment has the same one."""
+    return dict(zip(arms, [GREY, *_cycle(len(arms))], strict=False))
+
+
 def see_through(colour: str, share: float) -> str:
     """Return a colour that lets others through.
 
@@ -197,23 +202,34 @@ def _finished(figure: Any, title: str, x: str, y: str, *, zero: str) -> go.Figur
     return figure
 
 
-def arrivals(traffic: Traffic) -> go.Figure:
-    """Return the complete decisions of each day, by arm."""
+def arrivals(traffic: Traffic, arms: Sequence[str] = ()) -> go.Figure:
+    """Return the complete decisions of each day, by arm.
+
+    Args:
+        traffic: The traffic.
+        arms: Their order, control first; in alphabetical order where empty.
+
+    Raises:
+        DataError: There is no decision.
+    """
     import plotly.graph_objects as go
 
-    arms = sorted({arm for day in traffic.days for arm in day.decisions})
+    seen = {arm for day in traffic.days for arm in day.decisions}
+    hues = {arm: hue for arm, hue in _hues(arms).items() if arm in seen}
+    arms = [*hues, *sorted(seen - set(hues))]
     if not arms:
         raise DataError("there is no complete decision to draw; wait for the first rows")
     figure = go.Figure()
     for arm, colour in zip(arms, _cycle(len(arms)), strict=True):
+        colour = hues.get(arm, colour)
         counts = [day.decisions.get(arm, 0) for day in traffic.days]
         figure.add_trace(go.Bar(x=[day.day for day in traffic.days], y=counts, name=arm, marker_color=colour))
     figure.update_layout(barmode="stack", title="Complete decisions by day and arm", template="plotly_white")
     figure.update_layout(yaxis_title="decisions", legend_title="arm")
-    return _dated(figure, len(traffic.days))
+    return dated(figure, len(traffic.days))
 
 
-def _dated(figure: Any, days: int) -> go.Figure:
+def dated(figure: Any, days: int) -> go.Figure:
     """Return a figure whose x axis is days, each written out where they are few."""
     step = DAY_MS if days <= FEW_DAYS else None
     figure.update_xaxes(type="date", tickformat="%-d %b %Y" if days < 3 else "%-d %b", dtick=step)
@@ -245,9 +261,10 @@ def balance(traffic: Traffic, weights: Mapping[str, float]) -> go.Figure:
     if not any(len(days) > 1 for days, _ in lines.values()):
         raise DataError("shares over time need units on two days; wait for the second")
     figure = go.Figure()
-    for (arm, (days, shares)), colour in zip(lines.items(), _cycle(len(lines)), strict=True):
+    for arm, colour in _hues(list(lines)).items():
+        days, shares = lines[arm]
         figure.add_trace(go.Scatter(x=days, y=shares, name=arm, mode="lines+markers", line_color=colour))
         figure.add_hline(y=weights[arm], line_color=colour, line_dash="dot")
     figure.update_layout(title="Share of each arm among all units so far", template="plotly_white")
     figure.update_layout(yaxis_title="share; dotted: planned", yaxis_tickformat=".1%")
-    return _dated(figure, len(traffic.days))
+    return dated(figure, len(traffic.days))

@@ -25,7 +25,9 @@ def pause(workspace: Workspace, strategy: str, *, who: str, why: str) -> Serving
     serving = workspace.catalogue.serving(strategy)
     if serving.phase == "paused":
         return serving
-    return workspace.catalogue.serve(Serving(strategy, serving.version, "paused", "", workspace.clock(), who, why))
+    return workspace.catalogue.serve(
+        Serving(strategy, serving.version, "paused", "", workspace.clock(), who, why), what="pause"
+    )
 
 
 def refuse_paused(serving: Serving) -> None:
@@ -63,4 +65,4 @@ def resume(workspace: Workspace, strategy: str, *, who: str, why: str) -> Servin
         raise DataError(f"strategy {strategy!r} is not paused; it is served in phase {serving.phase!r}")
     last = workspace.catalogue.last_serving(strategy, serving.version)
     again = Serving(strategy, serving.version, last.phase, last.release, workspace.clock(), who, why)
-    return workspace.catalogue.serve(again)
+    return workspace.catalogue.serve(again, what="resume")

@@ -29,7 +29,7 @@ def promote(
     if (serving.phase, serving.release) == (phase, pack(artefact)[0]):
         return serving
     promoted = Serving(serving.strategy, serving.version, phase, "", workspace.clock(), who, verdict.reason)
-    return workspace.catalogue.serve(promoted, artefact)
+    return workspace.catalogue.serve(promoted, artefact, what="promote release")
 
 
 def withdraw(workspace: Workspace, serving: Serving, *, who: str, why: str) -> Serving:
@@ -50,4 +50,6 @@ def withdraw(workspace: Workspace, serving: Serving, *, who: str, why: str) -> S
     refuse_paused(serving)
     _, blueprint = workspace.catalogue.blueprint(serving.strategy, serving.version)
     phase: Phase = "randomise" if blueprint.is_choice else "default"
-    return workspace.catalogue.serve(Serving(serving.strategy, serving.version, phase, "", workspace.clock(), who, why))
+    return workspace.catalogue.serve(
+        Serving(serving.strategy, serving.version, phase, "", workspace.clock(), who, why), what="withdraw"
+    )

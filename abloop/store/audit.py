@@ -1,6 +1,8 @@
 """The log of who changed what and why: it only grows, and each entry holds the hash of the one before.
 
 Whoever alters an entry has to alter all that follow; the hash of the newest one, noted elsewhere, shows that too.
+A change of a strategy notes itself in its own transaction, whether the command line, Python or a worker asks for it;
+what the server does for a person, the server notes.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -23,6 +27,9 @@ _HEAD = "audit head"
 _BATCH = 1_000
 
 
+_told: ContextVar[bool] = ContextVar("abloop_told", default=False)
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One change.
 
@@ -30,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
         id: Its number, from 1 without a gap.
         at: Seconds since 1970.
         who: Name of the person or token.
-        kind: `user`, `token`, `command` or `nobody`.
+        kind: `user` or `token` of the server, `command` of the command line, Python or a worker, or `nobody`.
         what: The change, e.g. `create user`.
         target: What was changed.
         why: Why.
@@ -95,18 +102,8 @@ class Audit:
         Raises:
             StoreError: The database refused.
         """
-        texts = {"who": who, "kind": kind, "what": what, "target": target, "why": why}
-        texts["body"] = json.dumps(body or {}, default=str, sort_keys=True)
         with self._database.transaction() as connection:
-            self._lock(connection)
-            last = connection.execute(sa.select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).first()
-            number, previous = (last.id + 1, last.hash) if last else (1, FIRST)
-            cleaned = {name: clean(text) for name, text in texts.items()}
-            entry = Entry(id=number, at=float(at), **cleaned, previous=previous, hash="")
-            entry = msgspec.structs.replace(entry, hash=digest(entry))
-            connection.execute(audit.insert().values(**msgspec.structs.asdict(entry)))
-            self._note_head(connection, entry)
-        return entry
+            return _append(connection, at=at, who=who, kind=kind, what=what, target=target, why=why, body=body)
 
     def entries(
         self, *, who: str = "", what: str = "", target: str = "", before: int | None = None, most: int = 100
@@ -161,16 +158,58 @@ class Audit:
             return Check(last.id, last.hash, 1, f"no entry has the hash {head}: the log was written anew")
         return Check(last.id, last.hash, None, f"all {last.id:,} entries are as they were written")
 
-    def _lock(self, connection: Connection) -> None:
-        """Wait until nobody else appends; of SQLite a transaction that writes is alone already."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
-    def _note_head(self, connection: Connection, entry: Entry) -> None:
-        """Keep number and hash of the newest entry apart, so that a log that lost its end is found."""
-        row = {"name": _HEAD, "value": f"{entry.id} {entry.hash}"}
-        insert = self._database.insert_or(settings).values(row)
-        connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": row["value"]}))
+@contextmanager
+def told_elsewhere() -> Iterator[None]:
+    """Let changes of strategies note nothing inside: who makes them adds an entry for all of them."""
+    before = _told.get()
+    _told.set(True)
+    try:
+        yield
+    finally:
+        _told.set(before)
+
+
+def note(
+    connection: Connection,
+    *,
+    at: float,
+    who: str,
+    what: str,
+    target: str,
+    why: str,
+    body: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an entry in the transaction of the change that it tells of, unless that is told elsewhere.
+
+    Args:
+        connection: Of the transaction.
+        at: Seconds since 1970.
+        who: Who made the change.
+        what: The change; the same words for each change of a kind.
+        target: What was changed, e.g. a strategy's name.
+        why: Why.
+        body: More of it; nothing that names a unit.
+    """
+    if not _told.get():
+        _append(connection, at=at, who=who, kind="command", what=what, target=target, why=why, body=body)
+
+
+def _append(connection: Connection, *, at: float, body: Mapping[str, Any] | None, **texts: str) -> Entry:
+    """Add an entry at the end of the chain."""
+    if connection.dialect.name == "postgresql":  # of SQLite a transaction that writes is alone already
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    last = connection.execute(sa.select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).first()
+    number, previous = (last.id + 1, last.hash) if last else (1, FIRST)
+    texts["body"] = json.dumps(body or {}, default=str, sort_keys=True)
+    cleaned = {name: clean(text) for name, text in texts.items()}
+    entry = Entry(id=number, at=float(at), **cleaned, previous=previous, hash="")
+    entry = msgspec.structs.replace(entry, hash=digest(entry))
+    connection.execute(audit.insert().values(**msgspec.structs.asdict(entry)))
+    head = {"value": f"{entry.id} {entry.hash}"}  # apart, so that a log that lost its end is found
+    if not connection.execute(settings.update().where(settings.c.name == _HEAD).values(head)).rowcount:
+        connection.execute(settings.insert().values(name=_HEAD, **head))
+    return entry
 
 
 def _chosen(who: str, what: str, target: str) -> sa.Select[Any]:

@@ -14,6 +14,7 @@ from abloop.blueprint.policy import first_phase
 from abloop.errors import StoreError, UnknownNameError, unknown
 from abloop.evaluate.verdict import Verdict
 from abloop.models.artefact import Artefact, pack, unpack
+from abloop.store.audit import note
 from abloop.store.serving import Serving
 from abloop.store.sql import Database
 from abloop.store.tables import artefacts, blueprints, servings, verdicts
@@ -154,12 +155,13 @@ class Catalogue:
             row = connection.execute(sa.select(servings).where(*mine).order_by(servings.c.id.desc()).limit(1)).first()
         return _serving(row) if row else Serving(strategy, version, first_phase(self.blueprint(strategy, version)[1]))
 
-    def serve(self, serving: Serving, artefact: Artefact | None = None) -> Serving:
+    def serve(self, serving: Serving, artefact: Artefact | None = None, *, what: str = "serve version") -> Serving:
         """Serve something else from now on, keeping its artefact in the same transaction.
 
         Args:
             serving: What is to be served; its release is filled in from the artefact, where there is one.
             artefact: A new model; None for none, or one that is kept already.
+            what: What the log of changes calls it.
 
         Returns:
             The serving as kept.
@@ -171,6 +173,9 @@ class Catalogue:
                 insert = self._database.insert_new(artefacts)
                 connection.execute(insert.values(name=release, body=payload, at=serving.at))
             connection.execute(servings.insert().values(**row))
+            body = {name: row[name] for name in ("version", "phase", "release")}
+            by = {"who": serving.who, "what": what, "target": serving.strategy, "why": serving.why}
+            note(connection, at=serving.at, **by, body=body)
         return Serving(**row)
 
     def artefact(self, name: str) -> Artefact:

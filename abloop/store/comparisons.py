@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from abloop.store.audit import note
 from abloop.store.serving import Comparison, Entry
 from abloop.store.sql import Database
 from abloop.store.tables import comparisons
@@ -30,6 +31,16 @@ class Comparisons:
         row["entries"] = msgspec.json.encode(comparison.entries).decode()
         with self._database.transaction() as connection:
             key = connection.execute(comparisons.insert().values(**row)).inserted_primary_key
+            what = "compare versions" if comparison.entries else "end comparison"
+            note(
+                connection,
+                at=comparison.at,
+                who=comparison.who,
+                what=what,
+                target=comparison.strategy,
+                why=comparison.why,
+                body={"versions": [entry.version for entry in comparison.entries]},
+            )
         return msgspec.structs.replace(comparison, id=int(key[0]) if key else 0)
 
     def current(self) -> dict[str, Comparison]:

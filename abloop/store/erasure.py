@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from abloop.errors import ConflictError, DataError
 from abloop.store import parquet, traces
+from abloop.store.audit import note
 from abloop.store.counts import count
 from abloop.store.inspection import Inspector
 from abloop.store.manifest import TableFile
@@ -79,6 +80,7 @@ def erase(workspace: Workspace, unit: str, strategy: str = "", *, who: str = "",
     with workspace.database.transaction() as connection:
         names = {name for each in sought for name in each.names} or {unit}
         bury_units(connection, [hash_unit(name, strategy) for name in sorted(names)], now, who, why)
+        note(connection, at=now, who=who, what="erase unit", target=strategy or "all strategies", why=why)
     found: Counter[str] = Counter(dict.fromkeys(_places(sought), 0))
     found[UNLISTED] = sum(sum(_unlisted(workspace, each).values()) for each in sought)
     for _ in range(PASSES):

@@ -80,7 +80,8 @@ def reduce(
                 connection.execute("SET threads = 1")  # the order of a sum, and so its last digit, is then fixed
             rows = connection.execute(query).fetchall()
     except duckdb.Error as error:
-        raise StoreError(f"training table cannot be read: {error}. Restore the file from a backup") from error
+        said = str(error).splitlines()[0]
+        raise StoreError(f"training table cannot be read: {said}. Restore the file from a backup") from error
     return {
         row[0]: {
             name: Moments(int(row[1 + 6 * i]), *(float(value or 0.0) for value in row[2 + 6 * i : 7 + 6 * i]))

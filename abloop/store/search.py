@@ -248,5 +248,5 @@ def _query(files: Sequence[str], wanted: Sequence[str], given: Sequence[Any]) ->
             return connection.execute(query, list(given)).fetchall()
     except duckdb.Error as error:
         missing = [file for file in files if not Path(file).exists()]
-        said = f"{missing[0]} is missing" if missing else str(error)
+        said = f"{missing[0]} is missing" if missing else str(error).splitlines()[0]
         raise StoreError(f"training table cannot be read: {said}. Restore the file from a backup") from error

@@ -92,7 +92,8 @@ def _frame(files: Sequence[str], blueprint: Blueprint, metric: str, gap: float |
                 states = [quoted(f"x.{feature.name}") for feature in blueprint.sourced()]
                 return to_frame(connection.sql(_query(rows, states, quoted(f"y.{metric}"), gap)).to_arrow_table())
         except duckdb.Error as error:
-            raise StoreError(f"training table cannot be read: {error}. Restore the file from a backup") from error
+            said = str(error).splitlines()[0]
+            raise StoreError(f"training table cannot be read: {said}. Restore the file from a backup") from error
 
 
 def _query(rows: str, states: Sequence[str], reward: str, gap: float | None) -> str:

@@ -14,6 +14,7 @@ from abloop.blueprint import Blueprint, content_hash, from_mapping, to_json
 from abloop.blueprint.arms import successor
 from abloop.blueprint.policy import first_phase
 from abloop.errors import ConflictError, StoreError
+from abloop.store.audit import note
 from abloop.store.tables import allocations, blueprints, servings
 
 Seen = tuple[int, int]
@@ -56,6 +57,8 @@ def add_version(
         paused = serving is not None and serving.phase == "paused"  # which a new version does not undo
         phase = "paused" if paused else first_phase(blueprint)
         connection.execute(servings.insert().values(**row, phase=phase, release=""))
+    body = {"version": version, "served": serve or serving is None}
+    note(connection, at=at, who=who, what="register blueprint", target=blueprint.strategy, why=why, body=body)
     return version
 
 

@@ -43,7 +43,7 @@ class Workspace:
         DataError: The key is too short or too long.
 
     Attributes:
-        audit: Who changed what and why, through the server.
+        audit: Who changed what and why.
         catalogue: Blueprints, servings, artefacts, verdicts.
         comparisons: Versions that are compared in production.
         journal: Decisions and observations on their way to the training tables.

@@ -107,7 +107,7 @@ def get_frontier(query: StrategyQuery) -> list[Trial]:
 def post_propose(body: TuningRequest) -> State:
     """Propose the weights of a round and serve them beside those that serve; takes some seconds."""
     made = tuning.propose(workspace(), body.strategy, count=body.arms, who=principal().name, why=body.why)
-    audited("propose weights", body.strategy, body.why, {"round": len(made.rounds) - 1})
+    audited("propose round", body.strategy, body.why, {"round": len(made.rounds) - 1})
     refresh()
     return made
 

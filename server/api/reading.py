@@ -242,7 +242,7 @@ def post_comparison_stop(body: StopRequest) -> Comparison:
     if body.strategy not in opened.comparisons.current():
         raise DataError(f"strategy {body.strategy!r} compares nothing", place="strategy")
     made = stop_comparing(opened, body.strategy, who=principal().name, why=body.why)
-    audited("stop comparison", body.strategy, body.why)
+    audited("end comparison", body.strategy, body.why)
     refresh()
     return made
 

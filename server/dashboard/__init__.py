@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from server.dashboard import (
     assets,
+    data,
     decisions,
     editor,
     effects,
+    errands,
     landing,
+    lists,
     models,
     readouts,
     strategies,
@@ -16,5 +19,19 @@ from server.dashboard import (
 )
 from server.dashboard.routes import routes
 
-PAGES = (assets, decisions, editor, effects, landing, models, readouts, strategies, tradeoffs, versions)
+PAGES = (
+    assets,
+    data,
+    decisions,
+    editor,
+    effects,
+    errands,
+    landing,
+    lists,
+    models,
+    readouts,
+    strategies,
+    tradeoffs,
+    versions,
+)
 __all__ = ["PAGES", "routes"]

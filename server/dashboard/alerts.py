@@ -7,7 +7,7 @@ import msgspec
 from abloop.blueprint import Blueprint
 from abloop.readout import Readout
 from abloop.readout.traffic import Traffic
-from abloop.store.status import Custody
+from abloop.store.status import Custody, Status
 from server.numbers import count, moment, percent
 
 LATE_SECONDS = 900.0
@@ -66,6 +66,14 @@ def custody_alerts(custody: Custody, phase: str, newest: float | None, now: floa
         text = f"{count(late, 'observation')} came after their row was complete, or wait for a longer window. "
         found.append(Banner("note", "Late data", f"{text}The worker adds them to their rows."))
     return tuple(found)
+
+
+def spool_alerts(status: Status, custody: Custody) -> tuple[Banner, ...]:
+    """Return that records wait in this machine's spool, where none of the strategy has arrived yet."""
+    if custody.decisions or not status.spool_bytes:
+        return ()
+    text = "Records wait in the spool of this machine, of this or other strategies. "
+    return (Banner("note", "Not brought in yet", f"{text}A worker brings them in, or the command below."),)
 
 
 def traffic_alerts(traffic: Traffic, blueprint: Blueprint) -> tuple[Banner, ...]:

@@ -18,9 +18,9 @@ from abloop.store.search import Found, found_of, search, search_unit
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard.changes import flow
-from server.dashboard.routes import errands, routes, source
+from server.dashboard.errands import Shown, shown, start
+from server.dashboard.routes import routes, source
 from server.dashboard.why import require_why
-from server.errands import Errand
 from server.numbers import DASH, Moment, moment, number
 
 PAGE = 50
@@ -74,7 +74,16 @@ def everywhere() -> str:
         said = str(error)
     asked = any(wanted.values())
     names = list(workspace.catalogue.servings())
-    return render_template("decisions.html", name="", wanted=wanted, said=said, lines=lines, asked=asked, names=names)
+    return render_template(
+        "decisions.html",
+        name="",
+        wanted=wanted,
+        said=said,
+        lines=lines,
+        asked=asked,
+        names=names,
+        errand=_erasing(),
+    )
 
 
 @routes.get("/decisions/<name:name>")
@@ -145,7 +154,7 @@ def decision(name: str) -> str:
         chance=f"{record.propensity:.6g}",
         latency=f"{record.latency / 1000:,.1f}",
         outcomes=[_told(one, now) for one in read_outcomes(workspace, record)],
-        erasing=errands().last(""),
+        errand=_erasing(),
         admin="admin" in principal().grants,
     )
 
@@ -157,18 +166,15 @@ def erase() -> Response:
     why, unit = require_why(request.form), request.form.get("unit", "")
     if not unit or request.form.get("again", "") != unit:
         raise DataError("to erase a unit, type its name as it stands there; nothing was erased")
-    errands().start(Errand("erase", "", principal().name, why, time.time(), {"unit": unit}))
+    start("erase", "", why, {"unit": unit})
     audited("erase unit", "all strategies", why)
     flash("The unit is being erased, everywhere. This takes a while; the page of decisions tells when it is proven.")
     return redirect(url_for("dashboard.everywhere"))
 
 
-@routes.get("/erasing")
-@allow("admin")
-def erasing() -> dict[str, str]:
-    """Say how the last erasure goes, for the script that waits for it."""
-    found = errands().last("")
-    return {"status": found.status if found else "none"}
+def _erasing() -> Shown | None:
+    """Return the last erasure, for an admin."""
+    return shown("", "erase") if "admin" in principal().grants else None
 
 
 def _strategies_of(wanted: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -116,7 +117,7 @@ def _save(name: str) -> Answer:
         version = register(workspace, blueprint, who=principal().name, why=why, serve=serve, seen=seen)
     except ConflictError:
         return _answer(_conflict(workspace, blueprint.strategy, draft), 409)
-    audited("save blueprint", blueprint.strategy, why, {"version": version, "served": serve or version == 1})
+    audited("register blueprint", blueprint.strategy, why, {"version": version, "served": serve or version == 1})
     kept = "and serves it" if serve or version == 1 else "and goes on serving what it served"
     flash(f"{blueprint.strategy} has version {version} {kept}.")
     return redirect(url_for("dashboard.versions", name=blueprint.strategy))
@@ -176,7 +177,7 @@ def _page(draft: Draft, name: str, *, version: int = 0, checked: bool = False, s
         said=said,
         why=request.form.get("why", ""),
         serve=request.form.get("serve", "yes"),
-        schema=block(json_schema()),
+        schema=_schema(),
         values=block({"value": draft.value, "problem": draft.problem}),
         may="edit" in principal().grants,
         **more,
@@ -214,6 +215,12 @@ def _state(workspace: Workspace, name: str) -> State:
 def _number(field: str) -> int:
     """Return a whole number of the form; 0 where there is none."""
     return request.form.get(field, 0, type=int)
+
+
+@cache
+def _schema() -> Markup:
+    """Return the JSON Schema of blueprints for the form; it takes as long as the rest of the page."""
+    return block(json_schema())
 
 
 def block(value: Any) -> Markup:

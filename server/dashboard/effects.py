@@ -6,11 +6,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from abloop.blueprint import Blueprint
-from abloop.hte.kept import KeptReport, keep, newest
+from abloop.hte.kept import KeptReport, newest
 from abloop.hte.results import EffectReport
 from abloop.store.serving import Serving
 from server.access import allow, principal
@@ -28,7 +28,7 @@ from server.dashboard.effect_tables import (
     segment_tables,
     tree_rows,
 )
-from server.dashboard.jobs import Jobs
+from server.dashboard.errands import errands, shown, start
 from server.dashboard.reads import lasting
 from server.dashboard.routes import command, routes, source
 from server.numbers import moment
@@ -47,7 +47,7 @@ def effects(name: str) -> str:
     workspace = here.workspace()
     serving = workspace.catalogue.serving(name)
     _, blueprint = workspace.catalogue.blueprint(name, serving.version)
-    kept, job = newest(workspace, name), _jobs().find(name)
+    kept = newest(workspace, name)
     judged = workspace.catalogue.verdicts(name, most=1)
     return render_template(
         "effects.html",
@@ -55,8 +55,7 @@ def effects(name: str) -> str:
         kept=kept,
         made=moment(kept.at, now) if kept else None,
         stale=_stale(workspace, serving, kept),
-        job=job,
-        asked=moment(job.at, now) if job else None,
+        errand=shown(name, "effects"),
         refusal=_refusal(blueprint),
         may="edit" in principal().grants,
         gate=present.gate(judged[0] if judged else None, serving, blueprint, now),
@@ -71,24 +70,14 @@ def effects(name: str) -> str:
 @allow("edit")
 def compute_effects(name: str) -> Response:
     """Have the report made anew, in the background."""
-    workspace, asking = source().workspace(), principal()
+    workspace = source().workspace()
     _, blueprint = workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)
     why = request.form.get("why", "").strip()[:500]
-    if not _refusal(blueprint):
-
-        def work(progress: object) -> None:
-            from abloop.hte.strategy import report
-
-            keep(workspace, report(workspace, name, progress=progress), who=asking.name)  # type: ignore[arg-type]
-
-        if _jobs().start(name, work, at=time.time(), who=asking.name):
-            audited("compute effects", name, why or "asked for on the page")
+    under_way = errands().last(name, "effects")
+    if not _refusal(blueprint) and not (under_way is not None and under_way.runs):
+        start("effects", name, why)
+        audited("compute effects", name, why or "asked for on the page")
     return redirect(url_for("dashboard.effects", name=name), 303)
-
-
-def _jobs() -> Jobs:
-    found: Jobs = current_app.extensions.setdefault("abloop_jobs", Jobs())
-    return found
 
 
 def _refusal(blueprint: Blueprint) -> str:

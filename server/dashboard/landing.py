@@ -18,7 +18,7 @@ from abloop.store.status import Custody, read_status
 from abloop.store.workspace import Workspace
 from server.access import allow
 from server.dashboard import present, tables
-from server.dashboard.alerts import banners, custody_alerts, traffic_alerts
+from server.dashboard.alerts import banners, custody_alerts, spool_alerts, traffic_alerts
 from server.dashboard.charts import chart
 from server.dashboard.reads import once, read_days, read_readout
 from server.dashboard.routes import command, routes, source
@@ -66,16 +66,18 @@ def strategy(name: str) -> str:
 def _records(workspace: Workspace, serving: Serving, blueprint: Blueprint, now: float) -> dict[str, Any]:
     """Return what the page shows of the strategy's records: alerts, days, where they are."""
     name = serving.strategy
-    (custody,) = read_status(workspace, name).strategies
+    status = read_status(workspace, name)
+    (custody,) = status.strategies
     files, days = workspace.manifest.files(name), read_days(workspace, name)
     planned = dict(zip((arm.name for arm in blueprint.ordered_arms()), blueprint.weights(), strict=True))
     drawn = serving.phase == "randomise" and blueprint.is_choice
     return {
         "alerts": (
             *custody_alerts(custody, serving.phase, _newest(custody, files), now),
+            *spool_alerts(status, custody),
             *traffic_alerts(days, blueprint),
         ),
-        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days))),
+        "arrivals": once(workspace, name, "arrivals", lambda: chart(lambda: arrivals(days, list(planned)))),
         "balance": once(workspace, name, "balance", lambda: chart(lambda: balance(days, planned))) if drawn else None,
         "days": traffic_rows(days),
         "units": unit_rows(days),

@@ -97,11 +97,23 @@ def phase(serving: Serving, blueprint: Blueprint, judged: Sequence[Judged], now:
         "personalise": f"Each unit gets the arm that the policy gives, {rest}" if blueprint.is_choice else answers,
         "ship": f"Each unit gets {shipped}, which was proven best for all, {rest}",
     }[serving.phase]
+    if serving.phase == "randomise" and blueprint.is_choice:
+        meaning = _drawn(blueprint) or meaning
     if holdout:
         meaning += f" {share(holdout)} of the units are held out and always get '{blueprint.ordered_arms()[0].name}'."
     said = any(verdict.reason == serving.why for _, _, verdict in judged)
     why = "the gate's verdict of that time, see the history." if said else serving.why
     return Phase(PHASES[serving.phase], meaning, moment(serving.at, now), serving.who or DASH, why)
+
+
+def _drawn(blueprint: Blueprint) -> str:
+    """Return who is randomised, where that is not everybody; empty where it is."""
+    trial = blueprint.experiment
+    if trial.ramp or trial.traffic >= 1:
+        return ""
+    if not trial.traffic:
+        return "Each unit gets control: experiment.traffic is 0, so nobody is in the experiment."
+    return f"{share(trial.traffic)} of the units get an arm by chance, in planned shares; the others get control."
 
 
 def gate(judged: Judged | None, serving: Serving, blueprint: Blueprint, now: float) -> Gate:

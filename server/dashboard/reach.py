@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from abloop.blueprint.tuning import Limit
-from abloop.optimize.trials import Round, State, Trial, keeps
+from abloop.optimize.trials import Lift, Point, Round, State, Trial, keeps
 from abloop.store.serving import Comparison
 from server.dashboard.alerts import Banner
 from server.dashboard.present import Chip
 from server.numbers import DASH, Moment, moment, percent
 
-Z = 1.96
 TRIALS = {
     "best": Chip("beaten by none", "proven", "★"),
     "beaten": Chip("beaten", "none", "·"),
@@ -88,8 +87,7 @@ def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metric
         if lift is None:
             changes.append((metric, DASH, ""))
         else:
-            ends = [percent(lift.mean + side * Z * lift.error, sign=True) for side in (-1, 1)]
-            changes.append((metric, percent(lift.mean, sign=True), f"[{ends[0]}, {ends[1]}]"))
+            changes.append((metric, *shown(lift)))
     weights = tuple((name, f"{value:.4g}") for name, value in trial.weights.items())
     return Tried(
         trial.number,
@@ -102,6 +100,40 @@ def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metric
         trial.reason,
         trial.status == "read",
     )
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """One point of the frontier that a model expects.
+
+    Attributes:
+        weights: Weight and value as text.
+        changes: Metric, expected change and its 95 % interval as text.
+        kept: Probability that it keeps all limits, as text.
+        trial: Number of the trial that has its weights; -1 where none has.
+        exact: Weight to value, as a form carries it.
+    """
+
+    weights: tuple[tuple[str, str], ...]
+    changes: tuple[tuple[str, str, str], ...]
+    kept: str
+    trial: int
+    exact: tuple[tuple[str, str], ...]
+
+
+def offered(point: Point, metrics: Sequence[str]) -> Offered:
+    """Return a point that is expected as a line of the table."""
+    changes = tuple(
+        (metric, *shown(point.lifts[metric])) if metric in point.lifts else (metric, DASH, "") for metric in metrics
+    )
+    weights = tuple((name, f"{value:.4g}") for name, value in point.weights.items())
+    exact = tuple((f"weight.{name}", repr(value)) for name, value in point.weights.items())
+    return Offered(weights, changes, percent(point.kept), point.trial, exact)
+
+
+def shown(lift: Lift) -> tuple[str, str]:
+    """Return a change and its 95 % interval, as text."""
+    ends = percent(lift.low, sign=True), percent(lift.high, sign=True)
+    return percent(lift.mean, sign=True), f"[{ends[0]}, {ends[1]}]"
 
 
 def _kind(trial: Trial, best: Collection[int], limits: tuple[Limit, ...]) -> str:

@@ -7,7 +7,7 @@ import shlex
 from flask import Blueprint as Routes
 from flask import current_app
 
-from server.errands import Errands
+from server.dashboard.reads import lasting
 from server.source import Source
 
 routes = Routes("dashboard", __name__)
@@ -18,15 +18,22 @@ TABS = (
     ("dashboard.effects", "Who gets what"),
     ("dashboard.tradeoffs", "Trade-offs"),
     ("dashboard.model", "Model"),
+    ("dashboard.data", "Data"),
+    ("dashboard.lists", "Lists"),
     ("dashboard.editor", "Blueprint"),
     ("dashboard.decisions", "Decisions"),
 )  # each takes the strategy's `name`; one that has no page here is left out
 
 
 @routes.app_template_global("tabs")
-def tabs() -> tuple[tuple[str, str], ...]:
-    """Return endpoint and title of each page that a strategy has."""
-    return tuple(tab for tab in TABS if tab[0] in current_app.view_functions)
+def tabs(name: str, version: int) -> tuple[tuple[str, str], ...]:
+    """Return endpoint and title of each page that a strategy has; only an ordering has lists."""
+
+    def orders() -> bool:
+        return source().workspace().catalogue.blueprint(name, version)[1].space.type == "ordering"
+
+    lists = lasting(("ordering", name, version), orders)  # a version never changes
+    return tuple(tab for tab in TABS if tab[0] in current_app.view_functions and (lists or tab[0] != "dashboard.lists"))
 
 
 @routes.app_template_global("has_page")
@@ -50,13 +57,3 @@ def command(*words: str) -> str:
     here = source()
     parts = ["abloop", *words, "--url", here.url]
     return shlex.join([*parts, "--directory", str(here.directory)] if here.directory else parts)
-
-
-def errands() -> Errands:
-    """Return the errands of this installation."""
-    here, found = source(), current_app.extensions.get("abloop_errands")
-    if found is None:
-        home = here.workspace().table_directory.parent / "errands"
-        found = current_app.extensions.setdefault("abloop_errands", here.errands(home))
-    made: Errands = found
-    return made

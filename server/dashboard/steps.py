@@ -46,6 +46,9 @@ def next_steps(
     if serving.phase == "paused":
         text = "It is paused, so nothing is learned. Resume it once the reason is gone."
         return (Step(text, command("resume", name, "--why", "TEXT")),)
+    if not blueprint.experiment.traffic and not blueprint.experiment.ramp and blueprint.is_choice:
+        text = "Nobody is in the experiment: experiment.traffic is 0, so each unit gets control. Raise it to begin."
+        return (Step(text, page="dashboard.editor", link="Open the blueprint"),)
     if not seen.rows:
         return _begin(seen, serving, blueprint, command)
     if seen.recommendation.advice == "unhealthy":

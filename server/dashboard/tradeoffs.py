@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,16 +12,19 @@ from werkzeug.wrappers import Response
 
 from abloop import tuning
 from abloop.compare import read_comparison
-from abloop.errors import AbloopError, DataError, UnknownNameError, unknown
-from abloop.optimize.figures import frontier_figure, volume_figure
+from abloop.errors import DataError, UnknownNameError, unknown
+from abloop.optimize.figures import frontier_figure, slices_figure, volume_figure
+from abloop.optimize.learn import FEWEST
 from abloop.optimize.trials import Lift, State
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard.charts import chart
-from server.dashboard.reach import Dealt, Tried, Z, banners, dealt, tried
-from server.dashboard.routes import command, errands, routes, source
+from server.dashboard.errands import Shown, shown, start
+from server.dashboard.reach import banners, dealt, offered, tried
+from server.dashboard.reach import shown as told
+from server.dashboard.routes import command, routes, source
 from server.dashboard.why import require_why
-from server.errands import Errand
+from server.expected import Expected, newest
 from server.numbers import moment, percent
 
 
@@ -36,14 +40,13 @@ def tradeoffs(name: str) -> str:
     best = {trial.number for trial in tuning.best(workspace, name)}
     metrics = list(dict.fromkeys([*(goal.metric for goal in goals), *(limit.metric for limit in limits)]))
     axes = _axes(metrics, state)
-    reach, unread = _reach(name)
+    reach, expected = tuning.volumes(workspace, name), newest(workspace, name)
     comparison = workspace.comparisons.current().get(name)
-    units = _units(name, state)
+    errand = shown(name, "propose", "foresee", "frontier")
     served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
-    last = errands().last(name)
-    tries: list[Tried] = [tried(trial, best, limits, metrics) for trial in reversed(state.trials)]
-    rounds: list[Dealt] = [dealt(one, state, reach, now) for one in reversed(state.rounds)]
-    drawn = [each for each in axes if each]
+    points = expected.points if expected else ()
+    drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
+    pair = axes if all(axes) else None
     return render_template(
         "tradeoffs.html",
         name=name,
@@ -57,24 +60,35 @@ def tradeoffs(name: str) -> str:
         measured=sorted({metric for trial in state.read() for metric in trial.lifts}),
         state=state,
         open=state.open,
-        units=units,
+        units=_units(name, state),
         needed=blueprint.tuning.units,
         arms=blueprint.tuning.arms,
-        tries=tries,
-        rounds=rounds,
+        tries=[tried(trial, best, limits, metrics) for trial in reversed(state.trials)],
+        rounds=[dealt(one, state, reach, now) for one in reversed(state.rounds)],
         best=best,
         banners=banners(state, best, comparison, bounds),
         comparison=comparison,
-        figure=chart(lambda: frontier_figure(state.trials, goals, limits, axes=axes if len(drawn) == 2 else None)),
+        figure=chart(lambda: frontier_figure(state.trials, goals, limits, drawn, axes=pair)),
+        drifts=tuning.drift(workspace, name),
+        **_offers(expected, metrics, now),
+        slices=chart(lambda: slices_figure(state.trials, axes[1], served)) if bounds else None,
         volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
-        unread=unread,
-        errand=last if last and last.kind in ("propose", "foresee") else None,
-        asked=moment(last.at, now) if last else None,
-        foreseen=_foreseen(last),
+        errand=errand,
+        foreseen=_foreseen(errand),
         command=command("tune", name, "propose"),
         may="edit" in principal().grants,
         percent=percent,
     )
+
+
+def _offers(expected: Expected | None, metrics: list[str], now: float) -> dict[str, Any]:
+    """Return the frontier that a model expects, as the page shows it."""
+    return {
+        "expected": expected,
+        "made": moment(expected.at, now) if expected else None,
+        "offers": [offered(point, metrics) for point in expected.points] if expected else [],
+        "fewest": FEWEST,
+    }
 
 
 @routes.post("/propose/<name:name>")
@@ -93,7 +107,7 @@ def propose(name: str) -> Response:
         raise DataError(f"strategy {name!r} compares versions; end that first, on the page of versions")
     if not 0 <= arms <= 100:
         raise DataError(f"arms is {arms}; allowed: 1 to 100, or empty for what the blueprint says")
-    errands().start(Errand("propose", name, principal().name, why, time.time(), {"arms": arms}))
+    start("propose", name, why, {"arms": arms})
     audited("propose round", name, why, {"arms": arms or blueprint.tuning.arms})
     return _done(name, "A round is being proposed. It is served within a minute.")
 
@@ -114,25 +128,51 @@ def read(name: str) -> Response:
     last = state.rounds[-1]
     audited("read round", name, why, {"round": last.number, "status": last.status, "early": early})
     said = f"Round {last.number} says nothing: {last.reason}." if last.reason else f"Round {last.number} is read."
+    if len(state.read()) >= FEWEST and not last.reason:
+        with suppress(DataError):  # other work of the strategy is under way; the page has a button for later
+            start("frontier", name, "")
+        said += " A model of all trials is asked for the frontier."
     return _done(name, said)
 
 
 @routes.post("/pick/<name:name>")
 @allow("edit")
 def pick(name: str) -> Response:
-    """Serve a trial's weights beside those that serve, alone, to confirm them."""
-    why, number = require_why(request.form), request.form.get("trial", -1, type=int)
-    begun = tuning.pick(source().workspace(), name, number, who=principal().name, why=why)
-    audited("pick trial", name, why, {"trial": number, "versions": [entry.version for entry in begun.entries]})
+    """Serve a trial's weights, or those of an expected point, beside those that serve, alone, to confirm them."""
+    why, number, workspace = require_why(request.form), request.form.get("trial", -1, type=int), source().workspace()
+    choice: int | dict[str, float] = number if number >= 0 else _weights(name)
+    begun = tuning.pick(workspace, name, choice, who=principal().name, why=why)
+    audited("pick trial", name, why, {"choice": choice, "versions": [entry.version for entry in begun.entries]})
     versions = " and ".join(str(entry.version) for entry in begun.entries)
-    said = f"Trial {number} is served to half of the units, against what serves: versions {versions} are compared."
+    what = f"Trial {number}" if number >= 0 else f"Version {begun.entries[-1].version}, with these weights,"
+    said = f"{what} is served to half of the units, against what serves: versions {versions} are compared."
     return _done(name, said)
+
+
+@routes.post("/frontier/<name:name>")
+@allow("edit")
+def frontier(name: str) -> Response:
+    """Ask a model of all trials which weights it expects nothing to beat; nothing is served."""
+    source().workspace().catalogue.serving(name)
+    start("frontier", name, "")
+    return _done(name, "A model of all trials is being asked; its frontier stands below in a minute.")
 
 
 @routes.post("/foresee/<name:name>")
 @allow("edit")
 def foresee(name: str) -> Response:
     """Ask a model of all trials what some weights would change; nothing is kept or served."""
+    weights = _weights(name)
+    start("foresee", name, "", {"weights": weights})
+    return _done(name, "A model of all trials is being asked; its answer stands below in half a minute.")
+
+
+def _weights(name: str) -> dict[str, float]:
+    """Return the weights of the form, all that have a range.
+
+    Raises:
+        DataError: One is missing or outside its range.
+    """
     workspace = source().workspace()
     serving = workspace.catalogue.serving(name)
     _, blueprint = workspace.catalogue.blueprint(name, serving.version)
@@ -144,8 +184,7 @@ def foresee(name: str) -> Response:
                 f"weight {weight!r} is {request.form.get(f'weight.{weight}')!r}; allowed: {low:g} to {high:g}"
             )
         weights[weight] = value
-    errands().start(Errand("foresee", name, principal().name, "", time.time(), {"weights": weights}))
-    return _done(name, "A model of all trials is being asked; its answer stands below in half a minute.")
+    return weights
 
 
 def _axes(metrics: list[str], state: State) -> tuple[str, str]:
@@ -159,14 +198,6 @@ def _axes(metrics: list[str], state: State) -> tuple[str, str]:
     upwards = chosen[1] or next((metric for metric in shown if metric != chosen[0]), "")
     across = chosen[0] or next((metric for metric in shown if metric != upwards), "")
     return across, upwards
-
-
-def _reach(name: str) -> tuple[list[float], str]:
-    """Return the hypervolume after each round, and why it could not be computed."""
-    try:
-        return tuning.volumes(source().workspace(), name), ""
-    except AbloopError as error:
-        return [], str(error)
 
 
 def _units(name: str, state: State) -> dict[str, int]:
@@ -185,18 +216,13 @@ def _wanted(name: str) -> int:
     return workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)[1].tuning.units
 
 
-def _foreseen(last: Errand | None) -> dict[str, Any] | None:
+def _foreseen(shown: Shown | None) -> dict[str, Any] | None:
     """Return what the model foresaw, the last time it was asked."""
-    if last is None or last.kind != "foresee" or last.status != "done" or not last.result:
+    result = shown.errand.result if shown is not None and shown.errand.kind == "foresee" else None
+    if not result:
         return None
-    lifts = msgspec.convert(last.result["lifts"], dict[str, Lift])
-    return {"weights": last.result["weights"], "lifts": [(metric, *_ends(lift)) for metric, lift in lifts.items()]}
-
-
-def _ends(lift: Lift) -> tuple[str, str, str]:
-    """Return a change with its 95 % interval, as text."""
-    low, high = lift.mean - Z * lift.error, lift.mean + Z * lift.error
-    return percent(lift.mean, sign=True), percent(low, sign=True), percent(high, sign=True)
+    lifts = msgspec.convert(result["lifts"], dict[str, Lift])
+    return {"weights": result["weights"], "lifts": [(metric, *told(lift)) for metric, lift in lifts.items()]}
 
 
 def _done(name: str, said: str) -> Response:

@@ -19,9 +19,9 @@ from abloop.rollout.versions import rollback
 from server.access import allow, principal
 from server.audit import audited
 from server.dashboard import changes, present, tables
-from server.dashboard.routes import errands, routes, source
+from server.dashboard.errands import shown, start
+from server.dashboard.routes import routes, source
 from server.dashboard.why import require_why
-from server.errands import Errand
 from server.numbers import Moment, moment, p_value
 
 PAGE = 50
@@ -83,7 +83,7 @@ def versions(name: str) -> str:
         compared=_compared(name),
         manual=served.lifecycle.switch == "manual",
         withdrawable=serving.phase in ("personalise", "ship"),
-        errand=errands().last(name),
+        errand=shown(name, "judge"),
         unit=served.unit,
         features=[feature.key or feature.name for feature in served.features if not feature.group and not feature.of],
         metrics=[metric.name for metric in served.metrics],
@@ -197,17 +197,9 @@ def switch(name: str) -> Response:
     _, blueprint = workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)
     if blueprint.lifecycle.switch != "manual":
         raise DataError(f"strategy {name!r} switches by itself; write lifecycle.switch: manual to do it by hand")
-    errands().start(Errand("judge", name, principal().name, why, time.time()))
+    start("judge", name, why)
     audited("switch by hand", name, why)
     return _done(name, "The gate is being asked; what it proves is served when it has answered.")
-
-
-@routes.get("/errand/<name:name>")
-@allow("read")
-def errand(name: str) -> dict[str, Any]:
-    """Say how the strategy's last errand goes, for the script that waits for it."""
-    found = errands().last(name)
-    return {"status": found.status if found else "none"}
 
 
 def _compared(name: str) -> dict[str, Any] | None:

@@ -43,6 +43,17 @@
     return layout;
   };
 
+  // Goes to the row of the table that a point stands for, and opens what may be done with it.
+  const show = (id) => {
+    const row = typeof id === "string" && document.getElementById(id);
+    if (!row) return;
+    row.querySelectorAll("details").forEach((each) => { each.open = true; });
+    row.scrollIntoView({ block: "center" });
+    (row.querySelector("input[name=why]") || row.querySelector("summary, a"))?.focus({ preventScroll: true });
+    row.classList.add("pointed");
+    setTimeout(() => row.classList.remove("pointed"), 2000);
+  };
+
   const draw = (figure) => {
     const box = figure.querySelector(".canvas");
     const { data, layout } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
@@ -54,6 +65,7 @@
     box.style.minHeight = `${height}px`;
     const shown = layoutOf(layout, height, width);
     Plotly.newPlot(box, width < NARROW ? narrowed(data, shown) : data, shown, options);
+    box.on("plotly_click", ({ points }) => show((points[0].customdata || [])[2]));
   };
 
   const drawAll = () => figures.forEach(draw);

@@ -225,7 +225,8 @@
     const here = get(keys);
     const name = typeof keys[keys.length - 1] === "number" ? "" : String(keys[keys.length - 1]);
     const hint = [kind.description, range(kind)].filter(Boolean).join(" ");
-    const common = { id, "data-path": path, "aria-describedby": hint ? `${id}-hint` : null };
+    const called = name ? null : `${keys[keys.length - 2]} ${keys[keys.length - 1] + 1}`;
+    const common = { id, "data-path": path, "aria-label": called, "aria-describedby": hint ? `${id}-hint` : null };
     const change = (given) => {
       set(keys, given);
       if (name === "name") field.closest(".item")?.querySelector(".item-head strong")?.replaceChildren(given || "without a name");

@@ -85,7 +85,7 @@ def test_the_whole_way(site: Site, visitor: Visitor) -> None:
     pick_a_point(visitor)
     roll_back(site, visitor)
     visitor.open("/audit")
-    for what in ("log in", "save blueprint", "pick trial", "serve version"):
+    for what in ("log in", "register blueprint", "pick trial", "serve version"):
         visitor.see(what)
     visitor.snapshot("audit")
     visitor.driver.find_element("css selector", "form[action='/logout'] button").click()

@@ -7,12 +7,15 @@ from urllib.parse import quote
 from selenium.webdriver.common.keys import Keys
 
 from abloop import offline
+from abloop.optimize.trials import Lift, Point, Round, State, Trial
 from abloop.registration import register
 from abloop.testing import ManualClock
+from server.expected import Expected, keep
 from tests.browser.hostile import PAYLOADS
 from tests.browser.test_flow import open_loop, tune
 from tests.browser.visitor import NARROW, Site, Visitor
 from tests.loops import two_arms
+from tests.shop import SERVED, blueprint
 
 LONG = "a_strategy_whose_name_is_as_long_as_names_may_be_" * 4
 
@@ -48,7 +51,18 @@ def fill(site: Site) -> None:
 def pages(name: str) -> list[str]:
     """Return the pages of a strategy."""
     its = quote(name)
-    kinds = ("strategies", "readouts", "effects", "tradeoffs", "models", "edit", "versions", "decisions")
+    kinds = (
+        "strategies",
+        "readouts",
+        "effects",
+        "tradeoffs",
+        "models",
+        "data",
+        "lists",
+        "edit",
+        "versions",
+        "decisions",
+    )
     return [*(f"/{kind}/{its}" for kind in kinds), f"/changes/{its}?before=1&after=1"]
 
 
@@ -65,7 +79,7 @@ def test_hostile_texts_stay_text(small_site: Site, visitor: Visitor) -> None:
     ]
     looked += [*pages("hostile"), "/changes/hostile?before=1&after=2", f"/nowhere/{quote(PAYLOADS[8])}"]
     looked += [f"/decision/hostile?id={quote(payload, safe='')}" for payload in PAYLOADS[::6]]
-    looked += [page for payload in PAYLOADS[::13] for page in pages(payload)[5:7]]
+    looked += [page for payload in PAYLOADS[::13] for page in pages(payload)[7:9]]
     for page in looked:
         visitor.open(page)
         visitor.wait(lambda: visitor.driver.execute_script("return document.readyState === 'complete'"), "the page")
@@ -141,3 +155,26 @@ def test_the_editor_works_without_scripts(small_site: Site, visitor: Visitor) ->
         visitor.see("checkout has version 2 and serves it")
     finally:
         visitor.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_click_on_a_point_leads_to_serving_it(small_site: Site, visitor: Visitor) -> None:
+    """A point of the expected frontier that is clicked opens its row, where a why serves its weights."""
+    register(small_site.workspace, blueprint(), why="A shop's list.")
+    lifts = [{"orders": Lift(0.1 * n, 0.02), "compute": Lift(0.1 * n, 0.02), "latency": Lift(0, 0.01)} for n in (1, 2)]
+    weights = dict.fromkeys(SERVED, 0.25)
+    trials = tuple(Trial(n, 0, weights, "read", 1, lifts[n % 2], 900) for n in range(4))
+    state = State("shop_list", (Round(0, 1, "read", 1, 0.0),), trials)
+    small_site.workspace.tunings.advance(state, at=0.0, who="tests", why="tests")
+    points = tuple(Point(dict.fromkeys(SERVED, 0.1 + 0.3 * n), each, 0.9) for n, each in enumerate(lifts))
+    keep(small_site.workspace, "shop_list", Expected(4, points, 0.0, "maria"))
+    visitor.enter(small_site)
+    visitor.open("/tradeoffs/shop_list")
+    visitor.wait(lambda: visitor.driver.find_elements("css selector", ".scatter .point"), "the figure")
+    visitor.click_at("(document.querySelectorAll('.scatter')[0].querySelectorAll('.point'))[1]")
+    visitor.wait(lambda: visitor.driver.switch_to.active_element.get_attribute("id") == "why-point-2", "the field")
+    visitor.snapshot("pointed")
+    visitor.press("cheaper", Keys.ENTER)
+    visitor.see("with these weights, is served to half of the units")
+    entries = small_site.workspace.comparisons.current()["shop_list"].entries
+    _, made = small_site.workspace.catalogue.blueprint("shop_list", entries[1].version)
+    assert {weight.value for weight in made.policy.weights} == {0.4}

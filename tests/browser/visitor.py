@@ -127,6 +127,15 @@ class Visitor:
         """Click an element."""
         self.find(selector).click()
 
+    def click_at(self, script: str) -> None:
+        """Click where something stands that is no element for clicks, e.g. a point of a figure; given as JavaScript."""
+        found = f"const it = {script}; it.scrollIntoView({{block: 'center'}}); const box = it.getBoundingClientRect();"
+        x, y = self.driver.execute_script(f"{found} return [box.x + box.width / 2, box.y + box.height / 2]")
+        for kind, button in (("mouseMoved", "none"), ("mousePressed", "left"), ("mouseReleased", "left")):
+            event = {"type": kind, "x": x, "y": y, "button": button, "clickCount": 1}
+            self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+            time.sleep(0.1)
+
     def link(self, text: str) -> None:
         """Click a link by its text."""
         self.wait(lambda: self.driver.find_elements(By.LINK_TEXT, text), f"link {text!r}")[0].click()

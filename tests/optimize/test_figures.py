@@ -6,7 +6,7 @@ import pytest
 
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.errors import DataError, UnknownNameError
-from abloop.optimize.figures import frontier_figure, volume_figure
+from abloop.optimize.figures import frontier_figure, slices_figure, volume_figure
 from abloop.optimize.trials import Lift, Point, Trial
 
 GOALS = (Objective(metric="orders"), Objective(metric="compute", better="lower"))
@@ -51,3 +51,19 @@ def test_nothing_to_draw_is_said() -> None:
     with pytest.raises(DataError, match="begin one"):
         volume_figure([])
     assert volume_figure([0.1, 0.2], names=["a", "b"]).data[0].x == ("a", "b")
+
+
+def test_slices_show_each_weight_with_what_serves() -> None:
+    """Each weight has a panel: trials at their values with intervals, a line at what serves; a click has a row."""
+    tried = [
+        Trial(n, 0, {"w": n / 10, "v": n / 5}, "read", lifts={"orders": Lift(n / 100, 0.01)}, units=900)
+        for n in range(3)
+    ]
+    figure = slices_figure([*tried, Trial(3, 1, {"w": 0.9})], "orders", {"w": 0.1, "v": 0.3, "never tried": 1.0})
+    assert [trace.x for trace in figure.data] == [(0.0, 0.1, 0.2), (0.0, 0.2, 0.4)]
+    assert figure.data[0].y == (0.0, 0.01, 0.02)
+    assert figure.data[0].error_y.array[0] == pytest.approx(0.0196)
+    assert figure.data[1].customdata[2][2] == "trial-2"
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.1, 0.3]
+    with pytest.raises(DataError, match="no trial that was read measured 'compute'"):
+        slices_figure(tried, "compute", {"w": 0.1})

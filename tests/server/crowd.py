@@ -42,10 +42,32 @@ WORTH: dict[str, Any] = {
 FEED: dict[str, Any] = {
     "strategy": "feed",
     "space": {"type": "ordering"},
-    "metrics": [{"name": "clicked"}],
+    "metrics": [{"name": "clicked"}, {"name": "bought", "role": "secondary"}],
     "features": [{"name": "x"}],
     "labels": [{"name": "clicked"}],
     "policy": {"formula": "clicked"},
+    "ranking": {"challenger": "x", "slots": [1], "explore": 0.2},
+    "lifecycle": LIFE,
+}
+FLAG: dict[str, Any] = {
+    "strategy": "flag",
+    "space": {"type": "boolean"},
+    "metrics": [{"name": "bought"}],
+    "experiment": {"traffic": 0.0},
+    "lifecycle": LIFE,
+}
+PAGE: dict[str, Any] = {
+    "strategy": "page",
+    "space": {
+        "type": "structured",
+        "fields": [{"name": "size"}, {"name": "dense", "type": "boolean"}],
+    },
+    "metrics": [{"name": "bought"}],
+    "features": [{"name": "x"}],
+    "policy": {
+        "weights": [{"name": "w", "value": 0.5, "low": 0, "high": 1}],
+        "formula": "{'size': 10 * w, 'dense': x > 0}",
+    },
     "lifecycle": LIFE,
 }
 BANDIT: dict[str, Any] = {
@@ -56,6 +78,7 @@ BANDIT: dict[str, Any] = {
     "lifecycle": {**LIFE, "switch": "bandit"},
     "model": {"learners": ["bandit_linear"]},
 }
+KINDS = {blueprint["strategy"]: blueprint for blueprint in (FORM, WORTH, FEED, BANDIT, FLAG, PAGE)}
 
 
 def fill(directory: Path) -> None:
@@ -63,15 +86,15 @@ def fill(directory: Path) -> None:
     clock = ManualClock()
     clock.advance(time.time() - clock() - DAYS * DAY)
     loop, rng = open_loop(directory, clock), np.random.default_rng(1)
-    for blueprint in (FORM, WORTH, FEED, BANDIT):
+    for blueprint in KINDS.values():
         loop.register(from_mapping(blueprint), who="maria", why=HOSTILE)
     for day in range(DAYS):
         _pass(loop, rng, day)
         clock.advance(DAY)
         offline.ship_spool(loop)
-        for name in ("checkout/form", "worth", "bandit"):
+        for name in KINDS:
             offline.join_rows(loop, name)
-            if name != "checkout/form" and day in (1, 2):
+            if name in ("worth", "feed", "bandit") and day in (1, 2):
                 offline.switch(loop, name, offline.gate(loop, name))
         loop.refresh()
     offline.cycle(loop, "checkout/form", told=lambda judged: _keep(loop, judged))
@@ -97,3 +120,12 @@ def _pass(loop: Loop, rng: np.random.Generator, day: int) -> None:
         worth.log_observations(unit, {"spend": 3 * visits + float(rng.normal(0, 0.3))})
         drawn = bandit.get_decision(unit, {"user_id": unit, "x": visits})
         bandit.log_observations(unit, {"bought": bool(rng.random() < 0.2 + 0.4 * (drawn == "b"))})
+        for name in ("flag", "page"):
+            loop.strategy(name).get_decision(unit, {"user_id": unit, "x": visits})
+            loop.strategy(name).log_observations(unit, {"bought": bought})
+    feed, rng = loop.strategy("feed"), np.random.default_rng(day)
+    for index in range(PER_DAY // 3):
+        contexts = [{"user_id": f"{day}-{index}", "x": float(rng.normal())} for _ in range(5)]
+        for place, chosen in enumerate(feed.get_ranking(f"l{day}-{index}", contexts)):
+            clicked = bool(rng.random() < 0.8**place / (1 + np.exp(-2 * float(contexts[chosen]["x"]))))  # type: ignore[arg-type]
+            feed.log_observations(f"l{day}-{index}/{chosen}", {"clicked": clicked})

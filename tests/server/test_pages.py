@@ -276,3 +276,17 @@ def test_spaces_without_arms_have_pages_in_each_phase(tmp_path: Path) -> None:
     page = read(client, "/strategies/worth").text
     for said in ("Each unit gets what the formula gives", "Error taken away", "nothing to compare"):
         assert said in page
+
+
+def test_records_in_the_spool_are_told(tmp_path: Path) -> None:
+    """Before anything was brought in, the page says that records wait on this machine; afterwards it does not."""
+    loop = open_loop(tmp_path)
+    loop.register(two_arms())
+    browser = client_of(create_app(f"sqlite:///{tmp_path}/abloop.db"))
+    assert "Not brought in yet" not in read(browser, "/strategies/checkout").text
+    send_traffic(loop, "checkout", 50, np.random.default_rng(0))
+    loop.spool.seal()
+    assert "Not brought in yet" in read(browser, "/strategies/checkout").text
+    offline.ship_spool(loop)
+    assert "Not brought in yet" not in read(browser, "/strategies/checkout").text
+    loop.close()

@@ -102,6 +102,8 @@ def test_it_prints_how_to_log_in_once_and_ends_quietly(url: str) -> None:
             visitor.start()
         for visitor in visitors:
             visitor.join()
+        while server.get("/readyz")[0] == 503:  # what pages need is being loaded
+            time.sleep(0.05)
         assert server.get("/readyz") == (200, '{"status":"ready"}\n')
         _, errors = server.stop(signal.SIGINT)
     assert codes == [200] * 4

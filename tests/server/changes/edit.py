@@ -151,4 +151,5 @@ CHANGES: dict[str, Change] = {
 UNAUDITED = {
     "dashboard.validate": "says what is wrong with a draft; nothing is kept",
     "dashboard.foresee": "asks a model what weights would change; nothing is kept or served",
+    "dashboard.frontier": "asks a model for the trade-offs it expects; nothing is served",
 }

@@ -20,11 +20,17 @@ def _compute(app: Flask, browser: FlaskClient) -> TestResponse:
     workspace = source.workspace()
     workspace.catalogue.add_blueprint(from_mapping(two_arms()), at=time.time(), who="tests", why="")
     answer = browser.post("/effects/checkout", data={"csrf_token": csrf(browser, "/effects/checkout")})
-    jobs = app.extensions.get("abloop_jobs")
-    while jobs is not None and (job := jobs.find("checkout")) is not None and job.open:
-        time.sleep(0.01)
+    errands = app.extensions.get("abloop_errands")
+    while errands is not None and (last := errands.last("checkout")) is not None and last.runs:
+        time.sleep(0.05)
     return answer
 
 
-CHANGES: dict[str, Change] = {"dashboard.compute_effects": _compute}
+def _replay(app: Flask, browser: FlaskClient) -> TestResponse:
+    source: Source = app.extensions["abloop"]
+    source.workspace().catalogue.add_blueprint(from_mapping(two_arms()), at=time.time(), who="tests", why="")
+    return browser.post("/replay/checkout", data={"csrf_token": csrf(browser, "/data/checkout"), "why": "put right"})
+
+
+CHANGES: dict[str, Change] = {"dashboard.compute_effects": _compute, "dashboard.replay": _replay}
 UNAUDITED: dict[str, str] = {}

@@ -52,9 +52,9 @@ def post(browser: FlaskClient, path: str, code: int = 302, **form: Any) -> str:
 
 
 def changes_of(app: Flask) -> list[tuple[str, str, str, str]]:
-    """Return who did what to what and why, oldest first, without log-ins."""
-    found = [(entry.who, entry.what, entry.target, entry.why) for entry in workspace_of(app).audit.walk()]
-    return [entry for entry in found if entry[1] != "log in"]
+    """Return who did what to what and why on pages, oldest first, without log-ins."""
+    found = [each for each in workspace_of(app).audit.walk() if each.kind == "user" and each.what != "log in"]
+    return [(entry.who, entry.what, entry.target, entry.why) for entry in found]
 
 
 def validate(browser: FlaskClient, **asked: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_a_version_is_saved_served_and_rolled_back(app: Flask, browser: FlaskCli
     assert "Say why" in post(browser, "/serve/checkout", 422, version=2)
     serving = workspace.catalogue.serving("checkout")
     assert (serving.version, serving.who, serving.why) == (1, "an.editor", "back")
-    kept = ["save blueprint", "serve version", "pause", "resume", "serve version"]
+    kept = ["register blueprint", "serve version", "pause", "resume", "serve version"]
     whys = ["more exploration", "it is time", "a fire", "it is out", "back"]
     assert changes_of(app) == [("an.editor", what, "checkout", why) for what, why in zip(kept, whys, strict=True)]
 
@@ -172,7 +172,7 @@ def test_a_strategy_is_made_from_the_browser(app: Flask, browser: FlaskClient) -
     assert workspace_of(app).catalogue.serving("a/b c").phase == "randomise"
     page = read(browser, "/versions/a/b c").text
     assert 'loop.strategy("a/b c")' in page
-    assert changes_of(app) == [("an.editor", "save blueprint", "a/b c", "new")]
+    assert changes_of(app) == [("an.editor", "register blueprint", "a/b c", "new")]
 
 
 def test_readers_look_and_change_nothing(app: Flask) -> None:

@@ -11,10 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from abloop import tuning
-from abloop.optimize.trials import Lift, Round, State, Trial
+from abloop.optimize.trials import Lift, Point, Round, State, Trial
 from abloop.registration import register
 from server import create_app
-from server.errands import Errand, Order, run
+from server.errands import Order, run
+from server.work import Errand
 from tests.loops import two_arms
 from tests.server.changes.edit import tuned
 from tests.server.dashboard.test_editor import changes_of, post, workspace_of
@@ -51,7 +52,7 @@ def trial(number: int, orders: float, compute: float, latency: float = 0.0) -> T
 def wait(browser: FlaskClient) -> None:
     """Wait until the errand has ended."""
     until = time.monotonic() + 120
-    while browser.get("/errand/shop_list").json == {"status": "running"} and time.monotonic() < until:
+    while browser.get("/errand/shop_list").json["status"] == "running" and time.monotonic() < until:
         time.sleep(0.1)
 
 
@@ -92,7 +93,7 @@ def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
     page = read(browser, "/tradeoffs/shop_list")
     for said in ("+10.0", "+8.0", "+12.0", "900", "beaten by none", "beaten", "beyond a limit", "0.02"):
         assert said in page.text
-    assert [tag for tag, _ in page.found].count("figure") == 2
+    assert [tag for tag, _ in page.found].count("figure") == 3  # changes, each weight, rounds
     answer = browser.get("/tradeoffs/shop_list?across=latency&upwards=orders").text
     figure = json.loads(answer.split('<script type="application/json">')[1].split("</script>")[0])
     assert figure["layout"]["xaxis"]["title"]["text"].startswith("latency")
@@ -105,7 +106,7 @@ def test_a_round_from_the_page(app: Flask, browser: FlaskClient) -> None:
     register(workspace_of(app), blueprint())
     assert "allowed: 1 to 100" in post(browser, "/propose/shop_list", 422, arms=999, why="try")
     post(browser, "/propose/shop_list", arms=2, why="less compute")
-    assert "still runs" in post(browser, "/foresee/shop_list", 422, **{f"weight.{name}": 0.5 for name in SERVED})
+    assert "is under way" in post(browser, "/foresee/shop_list", 422, **{f"weight.{name}": 0.5 for name in SERVED})
     wait(browser)
     state = tuning.status(workspace_of(app), "shop_list")
     assert (state.rounds[-1].status, len(state.trials)) == ("running", 2)
@@ -140,7 +141,7 @@ def test_weights_are_foreseen(
     assert "allowed: 0 to 1" in post(browser, "/foresee/shop_list", 422, **{"weight.fresh": 3})
     post(browser, "/foresee/shop_list", **{f"weight.{name}": 0.5 for name in SERVED})
     wait(browser)
-    assert "It failed" in read(browser, "/tradeoffs/shop_list").text  # of one trial no model can be made
+    assert "failed" in read(browser, "/tradeoffs/shop_list").text  # of one trial no model can be made
     monkeypatch.setattr(tuning, "expect", lambda *_: [{"orders": Lift(0.05, 0.01)}])
     place = next((tmp_path / "abloop.files" / "errands").glob("*.json"))
     errand = Errand("foresee", "shop_list", "maria", "", time.time(), {"weights": {"fresh": 0.25}})
@@ -148,3 +149,48 @@ def test_weights_are_foreseen(
     text = read(browser, "/tradeoffs/shop_list").text
     for said in ("Expected of", "fresh 0.25", "+5.0", "[+3.0", "+7.0"):
         assert said in text
+
+
+def test_the_expected_frontier_is_drawn_and_served(
+    app: Flask, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a model expects is drawn and told with intervals; a point of it is served as it was shown."""
+    register(workspace_of(app), blueprint())
+    keep(app, *(trial(number, 0.1 * number, -0.2 + 0.01 * number) for number in range(3)))
+    assert "A model needs 4 trials that were read; there are 3" in read(browser, "/tradeoffs/shop_list").text
+    workspace_of(app).tunings.advance(
+        State(
+            "shop_list", (Round(0, 1, "read", 1, time.time()),), tuple(trial(each, 0.1, -0.1) for each in range(4)), 1
+        ),
+        at=0.0,
+        who="tests",
+        why="tests",
+    )
+    assert "between those that were tried too" in read(browser, "/tradeoffs/shop_list").text
+    lifts = {"orders": Lift(0.2, 0.05), "compute": Lift(-0.3, 0.05), "latency": Lift(0.0, 0.01)}
+    weights = dict.fromkeys(SERVED, 1 / 3)
+    less = {**lifts, "orders": Lift(0.1, 0.05)}
+    points = (Point(weights, lifts, 0.875), Point(weights, lifts, 0.5), Point(weights, less, 0.75, 2))
+    monkeypatch.setattr(tuning, "pareto", lambda *_: points)  # of which two cannot be told apart
+    place = tmp_path / "abloop.files" / "errands" / "one.json"
+    place.parent.mkdir(parents=True)
+    errand = Errand("frontier", "shop_list", "maria", "", time.time())
+    done = run(Order(f"sqlite:///{tmp_path}/abloop.db", None, str(place), errand))
+    assert (done.status, done.said) == ("done", "The frontier has 2 points that can be told apart; see below.")
+    answer = browser.get("/tradeoffs/shop_list").text
+    figure = json.loads(answer.split('<script type="application/json">')[1].split("</script>")[0])
+    (drawn,) = [trace for trace in figure["data"] if trace["name"] == "expected frontier"]
+    assert [data[2] for data in drawn["customdata"]] == ["point-0", "point-1"]
+    assert 'id="point-1"' in answer
+    text = read(browser, "/tradeoffs/shop_list").text
+    for said in ("by maria , of 4 trials", "+20.0", "[+10.2", "87.5", "trial 2", "Serve point 1"):
+        assert said in " ".join(text.split()).replace("maria,", "maria ,"), said
+    assert "allowed: 0 to 1" in post(browser, "/pick/shop_list", 422, why="cheaper")
+    post(
+        browser, "/pick/shop_list", why="cheaper", **{f"weight.{name}": repr(value) for name, value in weights.items()}
+    )
+    comparison = workspace_of(app).comparisons.current()["shop_list"]
+    _, made = workspace_of(app).catalogue.blueprint("shop_list", comparison.entries[1].version)
+    assert {weight.name: weight.value for weight in made.policy.weights if weight.name in weights} == weights
+    (entry,) = [each for each in workspace_of(app).audit.walk() if each.what == "pick trial"]
+    assert json.loads(entry.body)["choice"] == weights
