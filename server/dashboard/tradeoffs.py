@@ -39,7 +39,7 @@ def tradeoffs(name: str) -> str:
     reach, unread = _reach(name)
     comparison = workspace.comparisons.current().get(name)
     units = _units(name, state)
-    served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
+    served = tuning.settings(blueprint)
     last = errands().last(name)
     tries: list[Tried] = [tried(trial, best, limits, metrics) for trial in reversed(state.trials)]
     rounds: list[Dealt] = [dealt(one, state, reach, now) for one in reversed(state.rounds)]
@@ -88,7 +88,8 @@ def propose(name: str) -> Response:
     if open_ is not None and open_.status == "running":
         raise DataError(f"round {open_.number} of {name!r} runs; read it first")
     if not tuning.tunable(blueprint):
-        raise DataError(f"strategy {name!r} has no weight with a range; give policy.weights low and high")
+        fix = "give policy.weights low and high, or name tuning.parameters"
+        raise DataError(f"strategy {name!r} has nothing with a range; {fix}")
     if open_ is None and name in workspace.comparisons.current():
         raise DataError(f"strategy {name!r} compares versions; end that first, on the page of versions")
     if not 0 <= arms <= 100:
