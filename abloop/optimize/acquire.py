@@ -26,7 +26,9 @@ Tensor = Any
 # BoTorch would compile a kernel when it is first asked, most of a minute, behind a lock that a killed process leaves:
 # everybody after it would wait for good. It does without as well.
 logei._load_attempted = True  # noqa: SLF001
-SAMPLES, RESTARTS, RAW, STEPS = 64, 4, 128, 60
+SAMPLES, STEPS = 64, 200
+FEW = 4, 512  # starts, and points that they are chosen from: narrow limits are seldom kept by any of fewer points.
+MANY = 8, 256  # Of three objectives or more, whose frontier is wide, but takes long to measure.
 
 
 def acquire(learned: Learned, count: int) -> Points:
@@ -44,16 +46,17 @@ def acquire(learned: Learned, count: int) -> Points:
     rows = [
         (torch.arange(d), torch.as_tensor(-c, dtype=torch.double), -b) for c, b in learned.search.rows()
     ]  # BoTorch wants c . x >= b
+    starts, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed):
         found, _ = optimize_acqf(
             _acquisition(learned),
             box,
             q=count,
-            num_restarts=RESTARTS,
-            raw_samples=RAW,
+            num_restarts=starts,
+            raw_samples=raw,
             sequential=True,
             inequality_constraints=rows or None,
-            options={"maxiter": STEPS, "batch_limit": RESTARTS, "init_batch_limit": RAW},
+            options={"maxiter": STEPS, "batch_limit": starts, "init_batch_limit": raw},
         )
     points: Points = found.detach().numpy()
     return points

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from tests.truth.tradeoffs import PROBLEMS, SEEDS, Problem, lines, log_of, run
+from tests.truth.tradeoffs import JUDGED, PROBLEMS, Problem, log_of, reached, run
 
 LONG = bool(os.environ.get("ABLOOP_LONG"))
 MISSED = {"BraninCurrin": ".885 of .887 is reached", "VehicleSafety": ".963 of .972 is reached"}
@@ -26,9 +26,10 @@ def test_what_serves_changes_nothing_and_logs_are_what_they_say() -> None:
 
 def at(problem: str, way: str, trials: int) -> float:
     """Return the mean hypervolume of a way after so many trials."""
-    run([way], [problem], SEEDS, 600.0)
-    found = [line["volumes"] for line in lines() if (line["problem"], line["way"]) == (problem, way)]
-    return float(np.mean([each[trials - 1] for each in found]))
+    run([way], [problem], JUDGED, 600.0)
+    found = reached(problem, way, trials, JUDGED)
+    assert len(found) == len(JUDGED)
+    return float(np.mean(found))
 
 
 @pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
