@@ -234,7 +234,7 @@ def test_a_killed_round_goes_on(tmp_path: Path, spot: str, monkeypatch: pytest.M
 
     with monkeypatch.context() as patched:
         if spot == "after proposed":
-            patched.setattr("abloop.tuning.rounds.weighed", die)
+            patched.setattr("abloop.tuning.rounds.with_settings", die)
         if spot == "after versions":
             patched.setattr("abloop.tuning.rounds.compare", die)
         patched.setattr(Tunings, "advance", advance)
