@@ -65,15 +65,17 @@ def _hedged(learned: Learned, read: Sequence[Trial], count: int, told: bool) -> 
 
 
 def _apart(points: Points) -> Points:
-    """Return points that rest on logs alone without those near an earlier one.
+    """Return points that rest on logs alone, without those near an earlier one where more than half are left.
 
     These would win little if the logs are right, and nothing if they mislead: spread over the space, they tell which.
     """
-    kept: list[int] = []
+    apart: list[int] = []
     for at, point in enumerate(points):
-        if all(np.abs(point - points[other]).max() >= NEAR for other in kept):
-            kept.append(at)
-    return points[kept]
+        if all(np.abs(point - points[other]).max() >= NEAR for other in apart):
+            apart.append(at)
+    near = [at for at in range(len(points)) if at not in apart]
+    missing = max(1, len(points) // 2) - len(apart)
+    return points[sorted(apart + near[: max(0, missing)])]
 
 
 def foresee(
