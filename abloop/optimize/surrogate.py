@@ -89,7 +89,7 @@ class Surrogate:
 
     Attributes:
         model: A BoTorch model; its outcomes are in units of `spread` about `centre`.
-        trusted: How much of the log is left in it: 1 as it is, 0 nothing, or without a log.
+        trusted: How much of the log is left in it: 1 as it is, 0 nothing, or without a log; below 0 it is turned round.
     """
 
     def __init__(self, x: Tensor, y: Tensor, variance: Tensor, says: LogSays | None = None) -> None:

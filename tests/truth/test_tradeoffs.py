@@ -10,7 +10,8 @@ import pytest
 from tests.truth.tradeoffs import JUDGED, PROBLEMS, Problem, log_of, reached, run
 
 LONG = bool(os.environ.get("ABLOOP_LONG"))
-MISSED = {"BraninCurrin": ".885 of .887 is reached", "VehicleSafety": ".963 of .972 is reached"}
+MISSED = {"VehicleSafety": "INFORMED"}  # of tests/REPORT.md
+BEHIND = {"BraninCurrin": ".697 of .814 without a log is reached"}
 
 
 def test_what_serves_changes_nothing_and_logs_are_what_they_say() -> None:
@@ -39,6 +40,15 @@ def test_it_is_not_behind_bare_ax(problem: str) -> None:
     ax = at(problem, "ax", 20)
     assert at(problem, "ours", 20) >= ax
     assert at(problem, "misleading", 20) >= 0.9 * ax
+
+
+@pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_misleading_log_costs_little(problem: str, request: pytest.FixtureRequest) -> None:
+    """With a misleading log, it has 10 % less at most than without any."""
+    if problem in BEHIND:
+        request.applymarker(pytest.mark.xfail(reason=BEHIND[problem], strict=False))
+    assert at(problem, "misleading", 20) >= 0.9 * at(problem, "ours", 20)
 
 
 @pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
