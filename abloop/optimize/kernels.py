@@ -17,7 +17,8 @@ CURVED = (-1.0, -1.0, -2.0)  # logarithm of the variance of slopes, squares and 
 ROUGH = 1.0  # variance of the rest,
 BIAS = 0.5  # or of what a log leaves of it
 LENGTH = -0.6  # logarithm of the length over which the rest changes, of one weight; it grows with their number,
-UNSURE, SMOOTH = 0.8, 0.4  # and how unsure it is: few trials must not prove a metric smooth; a log's bias mostly is
+UNSURE = 0.8  # and how unsure it is, of two weights; of more, few trials would make too much of each.
+SMOOTH = 0.4  # The same of what a log leaves
 OFFSET = 0.3  # standard deviation of a log's offset
 
 
@@ -112,7 +113,7 @@ def surface(weights: int) -> Any:
     Args:
         weights: How many there are.
     """
-    return _surface(weights, 1.0, ROUGH, UNSURE)
+    return _surface(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights))
 
 
 def bias(weights: int, share: float = 1.0) -> Any:

@@ -10,7 +10,6 @@ import pytest
 from tests.truth.tradeoffs import JUDGED, PROBLEMS, Problem, log_of, reached, run
 
 LONG = bool(os.environ.get("ABLOOP_LONG"))
-MISSED = {"VehicleSafety": "INFORMED"}  # of tests/REPORT.md
 BEHIND = {"BraninCurrin": ".697 of .814 without a log is reached"}
 
 
@@ -53,8 +52,6 @@ def test_a_misleading_log_costs_little(problem: str, request: pytest.FixtureRequ
 
 @pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_an_informative_log_halves_the_trials(problem: str, request: pytest.FixtureRequest) -> None:
+def test_an_informative_log_halves_the_trials(problem: str) -> None:
     """With an informative log, 15 trials reach what bare Ax reaches in 30."""
-    if problem in MISSED:
-        request.applymarker(pytest.mark.xfail(reason=MISSED[problem], strict=False))
     assert at(problem, "informative", 15) >= at(problem, "ax", 30)
