@@ -6,7 +6,8 @@ would be over-represented in what the models learn from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_64_digest
@@ -25,11 +26,15 @@ class Label(NamedTuple):
         name: The metric.
         combine: `last`, `sum` or `max`.
         default: Value where nothing was observed; None keeps it missing.
+        measured: `latency`, `cost` or `decision`, where it is no observation but told by the decision itself.
+        costs: Cost of each arm, by name.
     """
 
     name: str
     combine: str = "last"
     default: float | None = 0.0
+    measured: str = ""
+    costs: Mapping[str, float] = MappingProxyType({})
 
 
 class Seen(NamedTuple):
@@ -115,7 +120,7 @@ def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl
     """
     import numpy as np
 
-    rank = {label.name: place for place, label in enumerate(labels)}
+    rank = {label.name: place for place, label in enumerate(labels) if not label.measured}
     row_of = {decision.decision_id: row for row, decision in enumerate(decisions)}
     which = np.array([rank.get(name, -1) for name in seen.names], dtype=np.int64)
     rows = np.array([row_of.get(name, -1) for name in seen.decision_ids], dtype=np.int64)
@@ -125,7 +130,9 @@ def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl
     known[known] = times[known] <= until[rows[known]]
     used = np.flatnonzero(known)
     columns = {
-        label.name: combine(label, used[which[used] == rank[label.name]], rows, times, values, seen.keys, len(until))
+        label.name: measure(label, decisions)
+        if label.measured
+        else combine(label, used[which[used] == rank[label.name]], rows, times, values, seen.keys, len(until))
         for label in labels
     }
     digests = b"".join([observation_hash(seen.names[place], seen.keys[place]) for place in used.tolist()])
@@ -133,6 +140,33 @@ def join(decisions: Sequence[Decision], seen: Seen, labels: Sequence[Label], ttl
     hashes = hashes[np.lexsort((hashes, rows[used]))]
     ends = np.cumsum(np.bincount(rows[used], minlength=len(until)))
     return Joined(columns, hashes, ends, np.flatnonzero(~known))
+
+
+def measure(label: Label, decisions: Sequence[Decision]) -> Column:
+    """Return a label that decisions themselves tell.
+
+    Args:
+        label: The label.
+        decisions: Decisions, length n.
+
+    Example:
+        >>> d = Decision("d1", "s", 1, "u", 0.0, (), (), "a", 0.5, "randomise", "a", latency=12_500)
+        >>> float(measure(Label("time", measured="latency"), [d]).values[0])
+        12.5
+    """
+    import numpy as np
+
+    told: list[float]
+    if label.measured == "latency":
+        told = [decision.latency / 1_000 for decision in decisions]
+    elif label.measured == "cost":
+        told = [label.costs.get(decision.arm, 0.0) for decision in decisions]
+    else:
+        given = [decision.decision for decision in decisions]
+        told = [float(value) if isinstance(value, int | float) else np.nan for value in given]
+    values, times = (np.array(each, dtype=np.float64) for each in (told, [decision.time for decision in decisions]))
+    known = ~np.isnan(values)
+    return Column(values, known.astype(np.int32), np.where(known, times, np.nan))
 
 
 def combine(

@@ -165,7 +165,8 @@ def _join_version(workspace: Workspace, version: int, blueprint: Blueprint) -> i
     """Join the decisions of a version whose TTL has ended, and return how many rows that made."""
     ttl, rows = blueprint.lifecycle.ttl, 0
     here = [metric for metric in blueprint.metrics if not metric.window]
-    labels = [joining.Label(metric.name, metric.combine, metric.default) for metric in here]
+    costs = {arm.name: arm.cost for arm in blueprint.ordered_arms()}
+    labels = [joining.Label(metric.name, metric.combine, metric.default, metric.measured, costs) for metric in here]
     before = workspace.clock() - ttl
     while True:
         due = workspace.journal.due(blueprint.strategy, version, before, FILE_ROWS)

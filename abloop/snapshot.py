@@ -106,7 +106,7 @@ class Snapshot:
         compared = self.versions()
         self.feeds = tuple(snapshot.feed for snapshot in compared if snapshot.feed is not None)
         named = [snapshot.blueprint.metrics for snapshot in compared]
-        self.metrics = frozenset(metric.name for metrics in named for metric in metrics)
+        self.metrics = frozenset(metric.name for metrics in named for metric in metrics if not metric.measured)
         self.names = tuple(arm.name for arm in arms)
         self.values = blueprint.values()
         self.costs = tuple(arm.cost for arm in arms)

@@ -99,6 +99,25 @@ def test_each_row_has_the_hashes_of_its_observations(observations: list[Observed
     assert start == len(joined.hashes)
 
 
+def test_what_decisions_tell_needs_no_observation() -> None:
+    """Latency in microseconds, the cost of the arm, the number that was given; observations of that name are left."""
+    made = [
+        Decision("d0", "s", 1, "u", 3.0, (), (), "a", 0.5, "randomise", 2.5, latency=12_500),
+        Decision("d1", "s", 1, "u", 4.0, (), (), "b", 0.5, "randomise", True, latency=500),
+        Decision("d2", "s", 1, "u", 5.0, (), (), "gone", 0.5, "randomise", {"position": 1}),
+    ]
+    costs = {"a": 0.0, "b": 0.2}
+    labels = [Label(name, measured=name, costs=costs) for name in ("latency", "cost", "decision")]
+    joined = join(made, columns([("d0", "cost", "k", 4.0, 9.0)]), labels, TTL)
+    assert joined.labels["latency"].values.tolist() == [12.5, 0.5, 0.0]
+    assert joined.labels["cost"].values.tolist() == [0.0, 0.2, 0.0]
+    given = joined.labels["decision"]
+    assert given.values[:2].tolist() == [2.5, 1.0]
+    assert math.isnan(given.values[2])
+    assert given.counts.tolist() == [1, 1, 0]
+    assert joined.left.tolist() == [0]
+
+
 @pytest.mark.parametrize(("time", "value"), [(TTL, 1.0), (TTL + 1e-6, 0.0)], ids=["at-the-end", "after"])
 def test_the_ttl_is_inclusive(time: float, value: float) -> None:
     """An observation at the end of the TTL counts, one after it does not."""

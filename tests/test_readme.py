@@ -91,7 +91,7 @@ def test_labels_rankings_and_bandits_load() -> None:
     assert from_mapping(head | arms | parts[3]).model.learners == ("q",)
     tuned = [{"name": name} for name in ("clicked", "engagement", "compute", "latency")]
     feed = {"space": {"type": "ordering"}, "metrics": tuned, "labels": [{"name": "clicked"}]}
-    feed |= {"features": [{"name": "age_hours"}, {"name": "nearby"}]}
+    feed |= {"features": [{"name": "age_hours"}, {"name": "nearby"}, *head["features"]]}
     assert from_mapping(head | feed | parts[4]).tuning.arms == 4
 
 

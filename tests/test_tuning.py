@@ -234,7 +234,7 @@ def test_a_killed_round_goes_on(tmp_path: Path, spot: str, monkeypatch: pytest.M
 
     with monkeypatch.context() as patched:
         if spot == "after proposed":
-            patched.setattr("abloop.tuning.rounds.weighed", die)
+            patched.setattr("abloop.tuning.rounds.with_settings", die)
         if spot == "after versions":
             patched.setattr("abloop.tuning.rounds.compare", die)
         patched.setattr(Tunings, "advance", advance)
@@ -378,12 +378,71 @@ def test_the_frontier_is_what_none_beats() -> None:
     assert not keeps({}, limits)
 
 
+def test_a_parameter_is_turned_for_what_decisions_cost(tmp_path: Path) -> None:
+    """Of a number, its greatest value beside a weight: what is given is measured without a log of it."""
+    clock, rng = ManualClock(), np.random.default_rng(3)
+    loop = open_loop(tmp_path, clock)
+    loop.register(
+        {
+            "strategy": "shop_list",
+            "space": {"type": "number", "low": 0.0, "high": 8.0},
+            "default": 4.0,
+            "features": [{"name": "x"}],
+            "metrics": [
+                {"name": "joy"},
+                {"name": "spent", "measured": "decision", "role": "guardrail"},
+                {"name": "took", "measured": "latency", "role": "secondary"},
+            ],
+            "policy": {"formula": "keen * x", "weights": [{"name": "keen", "value": 8, "low": 4, "high": 12}]},
+            "lifecycle": {"ttl": 60},
+            "tuning": {
+                "objectives": [{"metric": "joy"}, {"metric": "spent", "better": "lower"}],
+                "limits": [{"metric": "took", "most": 99}],
+                "parameters": [{"name": "space.high", "low": 2, "high": 10}],
+                "arms": 3,
+                "units": 100,
+            },
+        }
+    )
+
+    def give(handle: Any, name: str, rng: np.random.Generator) -> None:
+        value = handle.get_decision(name, {"user_id": name, "x": float(rng.uniform())})
+        handle.log_observations(name, {"joy": float(np.sqrt(value) + rng.normal(0, 0.1))})
+
+    state = tuning.propose(loop, "shop_list", who=WHO)
+    for trial in state.trials:
+        assert set(trial.weights) == {"keen", "space.high"}
+        made = loop.catalogue.blueprint("shop_list", trial.version)[1]
+        assert made.space.high == trial.weights["space.high"]
+        assert made.policy.weights[0].value == trial.weights["keen"]
+    serve(loop, clock, rng, 2_000, "u", give)
+    state = tuning.read(loop, "shop_list", who=WHO)
+    assert state.rounds[-1].status == "read"
+    x = np.random.default_rng(0).uniform(size=200_000)
+
+    def spent(keen: float, high: float) -> float:
+        return 0.9 * float(np.minimum(keen * x, high).mean()) + 0.1 * 4.0  # a tenth explores: control, the default
+
+    for trial in state.trials:
+        true = spent(trial.weights["keen"], trial.weights["space.high"]) / spent(8.0, 8.0) - 1
+        assert abs(trial.lifts["spent"].mean - true) < 4 * trial.lifts["spent"].error
+        assert set(trial.lifts) == {"joy", "spent", "took"}
+    with pytest.raises(DataError, match=r"parameter 'space.high' is 11\.0; allowed: 2 to 10"):
+        tuning.pick(loop, "shop_list", {"keen": 5.0, "space.high": 11.0}, who=WHO, why="try")
+    loop.close()
+
+
 WRONG = [
     ({"objectives": [{"metric": "x"}]}, "metric"),
     ({"limits": [{"metric": "latency"}]}, "limits nothing"),
     ({"limits": [{"metric": "latency", "most": 0, "least": 1}]}, "least 1 above most 0"),
     ({"arms": 0}, r"tuning\.arms"),
     ({"units": 1}, r"tuning\.units"),
+    ({"parameters": [{"name": "ranking.mst", "low": 1, "high": 5}]}, "Did you mean 'ranking.most'"),
+    ({"parameters": [{"name": "ranking.most", "low": 1, "high": 5}]}, r"does nothing without ranking\.diverse"),
+    ({"parameters": [{"name": "experiment.margin", "low": 0, "high": 5}]}, "does nothing beside a policy"),
+    ({"parameters": [{"name": "experiment.explore", "low": 0.01, "high": 2}]}, r"high: experiment\.explore is 2"),
+    ({"parameters": [{"name": "experiment.explore", "low": 0.2, "high": 0.3}]}, "allowed: a range about it"),
 ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from abloop import validate
 from abloop.blueprint.check_experiment import check_experiment
-from abloop.blueprint.check_keeping import check_keeping, check_outcomes
+from abloop.blueprint.check_keeping import check_keeping, check_measured, check_outcomes
 from abloop.blueprint.check_parts import (
     check_features,
     check_labels,
@@ -15,7 +17,9 @@ from abloop.blueprint.check_parts import (
     check_tuning,
 )
 from abloop.blueprint.check_reading import check_reading
+from abloop.blueprint.parameters import PARAMETERS, WHOLE, idle_without, settings, with_settings
 from abloop.blueprint.spec import Arm, Blueprint, Metric
+from abloop.blueprint.tuning import Tuning
 from abloop.errors import BlueprintError, unknown
 from abloop.features.spec import Feature, Group
 
@@ -38,7 +42,39 @@ def check(blueprint: Blueprint) -> Blueprint:
     check_tuning(blueprint)
     check_experiment(blueprint)
     check_reading(blueprint, blueprint.readout)
+    _check_parameters(blueprint)
     return blueprint
+
+
+def _check_parameters(blueprint: Blueprint) -> None:
+    """Check what tuning turns besides weights: every value that it may try must be allowed, and do something."""
+    given = blueprint.tuning.parameters
+    validate.distinct("tuning.parameters", [each.name for each in given])
+    for index, each in enumerate(given):
+        place = f"tuning.parameters[{index}]"
+        if each.name not in PARAMETERS:
+            raise BlueprintError(f"{place}.name: {unknown('parameter', each.name, PARAMETERS)}", place=f"{place}.name")
+        idle = idle_without(blueprint, each.name)
+        if idle:
+            message = f"{place} turns {each.name!r}, which does nothing {idle}. Change that, or remove it"
+            raise BlueprintError(message, place=place)
+        for end in ("low", "high"):
+            value = getattr(each, end)
+            validate.in_range(f"{place}.{end}", value)
+            if each.name in WHOLE and value != round(value):
+                message = f"{place}.{end} is {value:g}, but {each.name} is a count; allowed: whole numbers"
+                raise BlueprintError(message, place=f"{place}.{end}")
+        now = settings(blueprint)[each.name]
+        if not each.low <= now <= each.high or each.low == each.high:
+            message = f"{place} has low {each.low:g} and high {each.high:g}, but {each.name} is {now:g}"
+            raise BlueprintError(f"{message}; allowed: a range about it", place=place)
+        for end in ("low", "high"):
+            plain = msgspec.structs.replace(blueprint, tuning=Tuning())
+            try:
+                check(with_settings(plain, {each.name: getattr(each, end)}))
+            except BlueprintError as error:
+                message = f"{place}.{end}: {str(error).removeprefix('blueprint: ')}"
+                raise BlueprintError(message, place=f"{place}.{end}") from error
 
 
 def _check_names(blueprint: Blueprint) -> None:
@@ -100,6 +136,7 @@ def _check_numbers(blueprint: Blueprint) -> None:
         if metric.default is not None:
             validate.in_range(f"metrics[{index}].default", metric.default)
         check_outcomes(f"metrics[{index}]", metric, blueprint.lifecycle.ttl)
+        check_measured(f"metrics[{index}]", metric, blueprint)
     validate.in_range("lifecycle.ttl", blueprint.lifecycle.ttl, 0, 366 * 86_400, open_low=True)
     validate.in_range("lifecycle.refit", blueprint.lifecycle.refit, 0, 10)
     check_keeping(blueprint)

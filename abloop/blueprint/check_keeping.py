@@ -37,6 +37,34 @@ def check_outcomes(path: str, metric: Metric, ttl: float) -> None:
         _refuse(f"{path}.window", "is not given, but outcomes of a unit have no other end", "seconds, e.g. 28d")
 
 
+def check_measured(path: str, metric: Metric, blueprint: Blueprint) -> None:
+    """Check a metric that decisions themselves tell.
+
+    Args:
+        path: Where it stands.
+        metric: The metric.
+        blueprint: Has the arms.
+
+    Raises:
+        BlueprintError: With path, value, what is allowed and the fix.
+    """
+    if not metric.measured:
+        return
+    for name in ("by", "window", "source", "query", "combine"):
+        if getattr(metric, name) != getattr(Metric(name=metric.name), name):
+            _refuse(f"{path}.{name}", f"belongs to what is logged, but measured is {metric.measured!r}", "one of them")
+    if metric.role == "goal":
+        what = f"is 'goal', but measured is {metric.measured!r}; goals are what products bring, net of arms' costs"
+        _refuse(f"{path}.role", what, "guardrail or secondary; tuning.objectives may name either")
+    if metric.measured == "cost" and not blueprint.is_choice:
+        _refuse(f"{path}.measured", f"is 'cost', but space.type {blueprint.space.type!r} has no arms", "latency")
+    if metric.measured == "decision" and blueprint.space.type != "number":
+        given = blueprint.values() if blueprint.is_choice else ("",)
+        if not all(isinstance(value, int | float) for value in given):
+            what = f"is 'decision', but what space.type {blueprint.space.type!r} gives is no number"
+            _refuse(f"{path}.measured", what, "latency, or arms whose values are numbers")
+
+
 def check_keeping(blueprint: Blueprint) -> None:
     """Check retention and pseudonyms.
 

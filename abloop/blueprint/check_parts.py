@@ -65,6 +65,7 @@ def check_features(blueprint: Blueprint) -> None:
     """
     groups = {group.name: group for group in blueprint.groups}
     metrics = [metric.name for metric in blueprint.metrics]
+    measured = [metric.name for metric in blueprint.metrics if metric.measured]
     for index, feature in enumerate(blueprint.features):
         path = f"features[{index}]"
         if feature.group and feature.group not in groups:
@@ -73,6 +74,9 @@ def check_features(blueprint: Blueprint) -> None:
         if feature.metric and feature.metric not in metrics:
             place = f"{path}.metric"
             raise BlueprintError(f"{place}: {unknown('metric', feature.metric, metrics)}", place=place)
+        if feature.metric in measured:
+            what = f"is {feature.metric!r}, which nobody logs"
+            raise _refuse(f"{path}.metric", what, "name a metric without measured")
         tallies = bool(feature.group) and groups[feature.group].events
         if tallies and not feature.metric:
             raise _refuse(path, f"is of the events {feature.group!r} but has no metric", "add metric and window")
@@ -156,11 +160,14 @@ def check_tuning(blueprint: Blueprint) -> None:
 
 def _check_sums(blueprint: Blueprint) -> None:
     """Check what names weights: sums, and those to choose among."""
-    tuning, known = blueprint.tuning, {weight.name: weight for weight in blueprint.policy.weights}
+    tuning, weights_ = blueprint.tuning, blueprint.policy.weights
+    ranges: dict[str, tuple[float | None, float | None]] = {each.name: (each.low, each.high) for each in weights_}
+    beside = {each.name: (each.low, each.high) for each in tuning.parameters}
     validate.in_range("tuning.repeat", tuning.repeat, 0, 100)
     named = [(f"tuning.sums[{index}].weights", each.weights) for index, each in enumerate(tuning.sums)]
     named += [(f"tuning.among[{index}]", weights) for index, weights in enumerate(tuning.among)]
     for place, weights in named:
+        known = {**ranges, **beside} if place.startswith("tuning.among") else ranges
         if not weights:
             raise _refuse(place, "names no weight", f"some of {', '.join(known) or 'policy.weights'}")
         for name, value in weights.items():
@@ -169,7 +176,7 @@ def _check_sums(blueprint: Blueprint) -> None:
                 raise BlueprintError(f"{place}: {unknown('weight', name, known)}", place=place)
     for index, weights in enumerate(tuning.among):
         for name, value in weights.items():
-            low, high = known[name].low, known[name].high
+            low, high = (ranges | beside)[name]
             if (low is not None and value < low) or (high is not None and value > high):
                 raise _refuse(f"tuning.among[{index}].{name}", f"is {value:g}", f"{low} to {high}")
 

@@ -90,11 +90,11 @@ def cannot_train_on(blueprint: Blueprint, rows: Blueprint) -> str:
     reason = _other_features(blueprint, rows)
     if reason:
         return reason
-    labels = {metric.name: (metric.default, metric.combine) for metric in rows.metrics}
+    labels = {metric.name: (metric.default, metric.combine, metric.measured) for metric in rows.metrics}
     for metric in blueprint.metrics:
         if metric.name not in labels:
             return f"metric {metric.name!r} was not logged then"
-        if labels[metric.name] != (metric.default, metric.combine):
+        if labels[metric.name] != (metric.default, metric.combine, metric.measured):
             return f"metric {metric.name!r} was joined otherwise"
     return ""
 

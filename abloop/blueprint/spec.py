@@ -15,6 +15,7 @@ from abloop.features.spec import Feature, Group, Seconds
 
 Role = Literal["goal", "secondary", "guardrail"]
 Combine = Literal["last", "sum", "max"]
+Measured = Literal["", "latency", "cost", "decision"]
 SpaceType = Literal["choice", "boolean", "number", "structured", "ordering"]
 FieldType = Literal["number", "boolean", "text"]
 
@@ -57,6 +58,8 @@ class Metric(_Spec, frozen=True):
         by: `decision`, or `unit`: outcomes are logged of the unit and count for each of its decisions before.
         source: Where outcomes are read from: a name given to `abloop.connect(sources=...)`, or a database URL.
         query: SQL that selects `unit`, `time` and `value` of outcomes there between `:start` and `:end`.
+        measured: Of what a decision itself tells, so that nothing is logged: `latency`, microseconds spent deciding,
+            of a list on all of it; `cost` of the arm that was given; `decision`, the number that was given, 1 for true.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Metric(_Spec, frozen=True):
     by: Literal["decision", "unit"] = "decision"
     source: str = ""
     query: str = ""
+    measured: Measured = ""
 
 
 class Field(_Spec, frozen=True):

@@ -47,12 +47,28 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     least: float | None = None
 
 
+class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number of the blueprint, besides the policy's weights, that tuning may turn.
+
+    Attributes:
+        name: Where it stands: `ranking.explore`, `ranking.most`, `ranking.within`, `experiment.explore`,
+            `experiment.margin`, `experiment.calm`, `space.low` or `space.high`.
+        low: Least value that tuning may try.
+        high: Greatest value that tuning may try.
+    """
+
+    name: str
+    low: float
+    high: float
+
+
 class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the weights of the policy are tuned, as a sequence of A/B tests.
+    """How the weights of the policy, and parameters beside them, are tuned, as a sequence of A/B tests.
 
     Attributes:
         objectives: What is made better, one or more; the goals of the strategy where empty.
         limits: What an arm must keep; one of an objective is the worst that still counts.
+        parameters: What is turned besides the weights, e.g. how many of a category a list shows; named as it stands.
         sums: What weights must keep together, e.g. that two of them are 1 at most.
         among: Weights to choose among, by Thompson sampling, instead of all in the ranges.
         logs: Whether the first round begins from what the journal says of weights.
@@ -64,6 +80,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     objectives: tuple[Objective, ...] = ()
     limits: tuple[Limit, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     sums: tuple[Sum, ...] = ()
     among: tuple[dict[str, float], ...] = ()
     logs: bool = True

@@ -26,7 +26,9 @@ Tensor = Any
 # BoTorch would compile a kernel when it is first asked, most of a minute, behind a lock that a killed process leaves:
 # everybody after it would wait for good. It does without as well.
 logei._load_attempted = True  # noqa: SLF001
-SAMPLES, RESTARTS, RAW, STEPS = 64, 4, 128, 60
+STARTS, STEPS = 8, 200
+FEW = 128, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
+MANY = 64, 256  # The same of three objectives or more, whose frontier takes long to measure.
 
 
 def acquire(learned: Learned, count: int) -> Points:
@@ -44,29 +46,30 @@ def acquire(learned: Learned, count: int) -> Points:
     rows = [
         (torch.arange(d), torch.as_tensor(-c, dtype=torch.double), -b) for c, b in learned.search.rows()
     ]  # BoTorch wants c . x >= b
+    samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed):
         found, _ = optimize_acqf(
-            _acquisition(learned),
+            _acquisition(learned, samples),
             box,
             q=count,
-            num_restarts=RESTARTS,
-            raw_samples=RAW,
+            num_restarts=STARTS,
+            raw_samples=raw,
             sequential=True,
             inequality_constraints=rows or None,
-            options={"maxiter": STEPS, "batch_limit": RESTARTS, "init_batch_limit": RAW},
+            options={"maxiter": STEPS, "batch_limit": STARTS, "init_batch_limit": raw},
         )
     points: Points = found.detach().numpy()
     return points
 
 
-def _acquisition(learned: Learned) -> Any:
+def _acquisition(learned: Learned, samples: int) -> Any:
     """Return what each set of points is expected to bring."""
     search = learned.search
     order = {metric: place for place, metric in enumerate(learned.surrogates)}
     model = ModelListGP(*[each.model for each in learned.surrogates.values()])
     signs = torch.tensor([1.0 if each.better == "higher" else -1.0 for each in search.objectives], dtype=torch.double)
     places = [order[each.metric] for each in search.objectives]
-    sampler = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=search.seed)
+    sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=search.seed)
     kept = _constraints(learned, order) or None
     if len(places) == 1:
         return qLogNoisyExpectedImprovement(

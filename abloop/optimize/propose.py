@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from abloop.errors import DataError, MissingExtraError
 from abloop.optimize.learn import FEWEST, Learned, learn
-from abloop.optimize.search import Search
+from abloop.optimize.search import Points, Search
 from abloop.optimize.trials import Lift, Point, Trial, keeps
 
-HEDGE = 4  # one of so many arms of a round that rests on logs alone is spread over the space
+NEAR = 0.2  # of the range of every weight: two such arms of a round that rests on logs alone are one
 BELIEVED = 0.3  # scale of a log below which it says nothing
 
 
@@ -42,8 +42,9 @@ def propose(
         from abloop.optimize.acquire import acquire
 
         wanted = count - _hedged(learned, read, count, bool(scored))
-        points = search.weights(acquire(learned, wanted)) if wanted else []
-        found = [(weights, "model" if read else "logs") for weights in points]
+        points = acquire(learned, wanted) if wanted else np.empty((0, len(search.bounds)))
+        points = points if read else _apart(points)
+        found = [(weights, "model" if read else "logs") for weights in search.weights(points)]
     except MissingExtraError:
         raise
     except Exception as error:  # a fit that fails costs a model, never a round
@@ -56,13 +57,25 @@ def propose(
 
 
 def _hedged(learned: Learned, read: Sequence[Trial], count: int, told: bool) -> int:
-    """Return how many arms are spread whatever the model says: where all rests on logs, or they proved to mislead."""
-    if not told or count < 2:
+    """Return how many arms are spread whatever the model says, because tests proved that logs mislead."""
+    if not told or not read or count < 2:
         return 0
-    if not read:
-        return count // HEDGE
     doubted = any(learned.trusted[each.metric] < BELIEVED for each in learned.search.objectives)
     return min(count, max(0, FEWEST - sum(trial.source == "spread" for trial in read))) if doubted else 0
+
+
+def _apart(points: Points) -> Points:
+    """Return points that rest on logs alone, without those near an earlier one where more than half are left.
+
+    These would win little if the logs are right, and nothing if they mislead: spread over the space, they tell which.
+    """
+    apart: list[int] = []
+    for at, point in enumerate(points):
+        if all(np.abs(point - points[other]).max() >= NEAR for other in apart):
+            apart.append(at)
+    near = [at for at in range(len(points)) if at not in apart]
+    missing = max(1, len(points) // 2) - len(apart)
+    return points[sorted(apart + near[: max(0, missing)])]
 
 
 def foresee(

@@ -26,6 +26,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         objectives: What is made better, as changes against what serves.
         limits: What must be kept; one of an objective is the worst that still counts.
         sums: What weights must keep together.
+        whole: Those of `bounds` that are counts.
         seed: Makes it repeatable.
     """
 
@@ -34,6 +35,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
     sums: tuple[Sum, ...] = ()
+    whole: tuple[str, ...] = ()
     seed: int = 0
 
     @property
@@ -50,14 +52,15 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         ).reshape(len(weights), len(self.bounds))
 
     def weights(self, points: Points) -> list[dict[str, float]]:
-        """Return points of the unit cube as weights."""
-        return [
-            {
+        """Return points of the unit cube as weights; counts are rounded."""
+        found = []
+        for point in points:
+            values = {
                 name: float(min(max(low + (high - low) * x, low), high))
                 for (name, (low, high)), x in zip(self.bounds.items(), point, strict=True)
             }
-            for point in points
-        ]
+            found.append(values | {name: float(round(values[name])) for name in self.whole})
+        return found
 
     def rows(self) -> list[tuple[NDArray[np.float64], float]]:
         """Return each sum as coefficients c and a bound b of the unit cube, c . x <= b."""

@@ -1,28 +1,46 @@
 """A Gaussian process of each metric over the weights, begun from what logs say where there are any.
 
-    change(x) = log(x) + offset + (scale - 1) log(x) + rest(x)
+    change(x) = scale log(x) + offset + rest(x)
 
-Scale and rest are learned: a log that misleads loses its say with the first round that contradicts it. Without a log,
-only offset and rest are left. Points are in the unit cube.
+Scale and rest are learned, from three beliefs of which the tests choose, metric by metric: that the log is nearly the
+truth, that it goes with the truth or against it, and that it says nothing. Points are in the unit cube.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
-from abloop.optimize.kernels import DOUBT, Told, ToldMean, surface
+from abloop.optimize.kernels import Asked, Told, ToldMean, bias, surface
 
 Tensor = Any
-LEFT = 0.03  # variance that a log is expected to leave, of its own
 FEWEST = 3  # points before anything is fitted
 STEPS = 60  # of a fit
 SURE = 1e-6  # least variance of a measurement, of a metric of variance one
 BLURRED = 1e-4  # the same, of what a log says
+
+
+class Belief(NamedTuple):
+    """What is thought of a log before any test.
+
+    Attributes:
+        scale: What is expected of its scale.
+        doubt: Standard deviation of the scale; 0 where the log is left out.
+        left: Variance that it leaves to be learned, of a metric of variance one.
+    """
+
+    scale: float
+    doubt: float
+    left: float
+
+
+TRUE = Belief(1.0, 0.5, 0.03)  # nearly the truth,
+HINT = Belief(0.0, 1.0, 1.0)  # something that goes with it, or against it,
+NONE = Belief(0.0, 0.0, 1.0)  # nothing
 
 
 class LogSays:
@@ -43,7 +61,7 @@ class LogSays:
         self.spread = y.std().clamp_min(1e-12)
         values = (y - y.mean()) / self.spread
         noise = (variance / self.spread**2).clamp_min(BLURRED)
-        model = _fitted(x, values, noise, None, surface(x.shape[1]))
+        model = _fitted(x, values, noise, None, bias(x.shape[1]))
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self._kernel, self._x = model.covar_module, x
@@ -71,11 +89,11 @@ class Surrogate:
 
     Attributes:
         model: A BoTorch model; its outcomes are in units of `spread` about `centre`.
-        trusted: How much of the log is left in it: 1 as it is, 0 nothing, or without a log.
+        trusted: How much of the log is left in it: 1 as it is, 0 nothing, or without a log; below 0 it is turned round.
     """
 
     def __init__(self, x: Tensor, y: Tensor, variance: Tensor, says: LogSays | None = None) -> None:
-        """Fit with the log and without, and keep what explains the tests better."""
+        """Fit with the log and without, and keep what explains the tests best."""
         few = len(y) < FEWEST
         zero = torch.zeros((), dtype=y.dtype)
         self.centre = zero if says is not None else y.mean()
@@ -83,20 +101,20 @@ class Surrogate:
         self.spread = torch.maximum(seen, zero if says is None else says.spread).clamp_min(1e-12)
         self._x, self._y = x, (y - self.centre) / self.spread
         self._noise = (variance / self.spread**2).clamp_min(SURE)
-        self.trusted = 0.0
-        self.model = _fitted(x, self._y, self._noise, None, surface(x.shape[1]))
-        if says is not None:
-            told = self._told(says)
-            if few or self._evidence(told) >= self._evidence(self.model):
-                self.model, self.trusted = told, self._scale(told)
+        beliefs = [NONE] if says is None else [TRUE] if few else [TRUE, HINT, NONE]
+        models = [self._fitted(belief, says) for belief in beliefs]
+        self.model = max(models, key=self._evidence) if len(models) > 1 else models[0]
+        belief = beliefs[models.index(self.model)]
+        self.trusted = self._scale(belief) if belief.doubt else 0.0
 
-    def _told(self, says: LogSays) -> Any:
-        """Return a model that begins from the log."""
-
-        def scaled(x: Tensor) -> Tensor:
-            return says(x) / self.spread
-
-        return _fitted(self._x, self._y, self._noise, ToldMean(scaled), surface(self._x.shape[1], LEFT) + Told(scaled))
+    def _fitted(self, belief: Belief, says: LogSays | None) -> Any:
+        """Return a model that begins from a belief."""
+        weights, mean, asked = self._x.shape[1], None, None
+        kernel = bias(weights, belief.left) if belief.left < 1 else surface(weights)
+        if says is not None and belief.doubt:
+            kernel, mean = kernel + Told(belief.doubt), ToldMean(belief.scale)
+            asked = Asked(lambda x: says(x) / self.spread)
+        return _fitted(self._x, self._y, self._noise, mean, kernel, asked)
 
     def _evidence(self, model: Any) -> float:
         """Return the logarithm of the density of the measurements under a model."""
@@ -106,18 +124,26 @@ class Surrogate:
         model.eval()
         return found
 
-    def _scale(self, model: Any) -> float:
+    def _scale(self, belief: Belief) -> float:
         """Return the posterior mean of the log's scale."""
         with torch.no_grad():
-            told = model.mean_module.says(self._x)
-            covariance = model.covar_module(self._x).to_dense() + torch.diag(self._noise)
-            away = self._y - model.mean_module(self._x)
-            return float(1.0 + DOUBT**2 * told @ torch.linalg.solve(covariance, away))
+            x = self.model.transform_inputs(self._x)
+            told, covariance = x[:, -1], self.model.covar_module(x).to_dense() + torch.diag(self._noise)
+            away = self._y - self.model.mean_module(x)
+            return float(belief.scale + belief.doubt**2 * told @ torch.linalg.solve(covariance, away))
 
 
-def _fitted(x: Tensor, y: Tensor, noise: Tensor, mean: Any, kernel: Any) -> Any:
+def _fitted(x: Tensor, y: Tensor, noise: Tensor, mean: Any, kernel: Any, asked: Any = None) -> Any:
     """Return a process whose parameters explain values of about variance one."""
-    model = SingleTaskGP(x, y[:, None], noise[:, None], outcome_transform=None, mean_module=mean, covar_module=kernel)
+    model = SingleTaskGP(
+        x,
+        y[:, None],
+        noise[:, None],
+        outcome_transform=None,
+        mean_module=mean,
+        covar_module=kernel,
+        input_transform=asked,
+    )
     if len(y) >= FEWEST:
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": STEPS}})

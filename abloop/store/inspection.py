@@ -82,7 +82,7 @@ class Inspector:
             served = self._catalogue.serving(strategy).version  # before the blueprints, so that it is one of them
             for registered, blueprint in self._catalogue.blueprints(strategy):
                 found[registered.version] = _expected(blueprint)
-                metrics |= {metric.name: metric.by for metric in blueprint.metrics}
+                metrics |= {metric.name: metric.by for metric in blueprint.metrics if not metric.measured}
                 if registered.version == served:  # as for `retain`: what is kept must not be dropped on its way
                     retention = blueprint.lifecycle.retention
         except UnknownNameError:

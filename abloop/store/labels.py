@@ -138,7 +138,7 @@ def _read_late(database: Database, strategy: str, table: pa.Table, metrics: Sequ
     its, found = late.c, Offered([], [], [], [], [], [])
     columns: Sequence[list[Any]] = found
     for by, asked in (("decision", its.decision_id), ("unit", its.unit)):
-        names = [metric.name for metric in metrics if metric.by == by and not metric.query]
+        names = [metric.name for metric in metrics if metric.by == by and not metric.query and not metric.measured]
         if not names:
             continue
         ids = table["decision_id"] if by == "decision" else pc.unique(table["unit"])

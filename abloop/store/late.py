@@ -222,6 +222,7 @@ def _times(
         (version, metric.name): (metric.by, metric.window or blueprint.lifecycle.ttl)
         for version, blueprint in blueprints.items()
         for metric in blueprint.metrics
+        if not metric.measured
     }
     found: dict[tuple[int, str], array[float]] = defaultdict(lambda: array("d"))
     mine = (late.c.strategy == strategy, late.c.fresh == turn)

@@ -1,9 +1,10 @@
 """Tuning by rounds of A/B tests: weights are proposed, served beside those that serve, read, and learned from."""
 
+from abloop.blueprint.parameters import settings, tunable
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.optimize.figures import frontier_figure, volume_figure
 from abloop.tuning.frontier import best, choose, drift, expect, pareto, trusted, volumes
-from abloop.tuning.plan import objectives, search_of, tunable
+from abloop.tuning.plan import objectives, search_of
 from abloop.tuning.reading import read, watch
 from abloop.tuning.rounds import pick, propose, status
 
@@ -21,6 +22,7 @@ __all__ = [
     "propose",
     "read",
     "search_of",
+    "settings",
     "status",
     "trusted",
     "tunable",

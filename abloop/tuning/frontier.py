@@ -77,6 +77,8 @@ def choose(workspace: Workspace, strategy: str, keep: Sequence[Limit], wanted: O
 def trusted(workspace: Workspace, strategy: str) -> dict[str, float]:
     """Return how much of what the journal said of each metric the tests left: 1 all, 0 nothing, or without a log.
 
+    Below 0 it goes against the truth, and is turned round.
+
     Raises:
         UnknownNameError: There is no such strategy.
         DataError: Too few trials were read, or no model could be fitted.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from abloop.blueprint import Blueprint
+from abloop.blueprint.parameters import tunable, with_settings
 from abloop.compare import compare
 from abloop.errors import DataError
 from abloop.optimize.drift import again_of, widened
@@ -20,7 +21,7 @@ from abloop.optimize.trials import Point, Round, State, Trial
 from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
 from abloop.tuning.logs import score
-from abloop.tuning.plan import search_of, tunable
+from abloop.tuning.plan import search_of
 
 Progress = Callable[[int, int], None]
 
@@ -63,7 +64,8 @@ def propose(
     version, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
     if state.open is None:
         if not tunable(blueprint):
-            raise DataError(f"strategy {strategy!r} has no weight with a range; give policy.weights low and high")
+            fix = "give policy.weights low and high, or name tuning.parameters"
+            raise DataError(f"strategy {strategy!r} has nothing with a range; {fix}")
         if workspace.comparisons.current().get(strategy):
             raise DataError(
                 f"strategy {strategy!r} compares versions; end that first: abloop compare {strategy} --stop"
@@ -102,7 +104,7 @@ def _begin(workspace: Workspace, state: State, *, who: str, why: str) -> State:
     for trial in state.of(begun.number):
         said = f"tuning: trial {trial.number}"
         made = workspace.catalogue.add_blueprint(
-            weighed(base, trial.weights), at=workspace.clock(), who=who, why=said, serve=False
+            with_settings(base, trial.weights), at=workspace.clock(), who=who, why=said, serve=False
         )
         trials.append(msgspec.structs.replace(trial, version=made))
     versions = list(dict.fromkeys([begun.baseline, *(trial.version for trial in trials)]))
@@ -111,15 +113,6 @@ def _begin(workspace: Workspace, state: State, *, who: str, why: str) -> State:
         running = compare(workspace, state.strategy, versions, who=who, why=why or f"tuning: round {begun.number}")
     round_ = msgspec.structs.replace(begun, status="running", comparison=running.id)
     return workspace.tunings.advance(changed(state, round_, trials), at=workspace.clock(), who=who, why="begun")
-
-
-def weighed(blueprint: Blueprint, values: dict[str, float]) -> Blueprint:
-    """Return a blueprint with other values of some weights."""
-    weights = tuple(
-        msgspec.structs.replace(weight, value=values.get(weight.name, weight.value))
-        for weight in blueprint.policy.weights
-    )
-    return msgspec.structs.replace(blueprint, policy=msgspec.structs.replace(blueprint.policy, weights=weights))
 
 
 def pick(
@@ -154,7 +147,7 @@ def pick(
     weights = dict(choice.weights if isinstance(choice, Point) else choice)
     check_weights(base, weights)
     made = workspace.catalogue.add_blueprint(
-        weighed(base, weights), at=workspace.clock(), who=who, why=why, serve=False
+        with_settings(base, weights), at=workspace.clock(), who=who, why=why, serve=False
     )
     return compare(workspace, strategy, [serving.version, made], who=who, why=why)
 
@@ -167,7 +160,8 @@ def check_weights(blueprint: Blueprint, weights: Mapping[str, float]) -> None:
     """
     for name, (low, high) in tunable(blueprint).items():
         if name not in weights or not low <= weights[name] <= high:
-            raise DataError(f"weight {name!r} is {weights.get(name)}; allowed: {low:g} to {high:g}")
+            kind = "parameter" if "." in name else "weight"
+            raise DataError(f"{kind} {name!r} is {weights.get(name)}; allowed: {low:g} to {high:g}")
 
 
 def changed(state: State, round_: Round, trials: Sequence[Trial]) -> State:

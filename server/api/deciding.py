@@ -251,7 +251,7 @@ def _check(strategy: Strategy, asked: ObservationRequest, at: str) -> None:
     """
     if bool(asked.decision_id) == (asked.unit != ""):
         raise DataError(f"{at}decision_id: allowed is either decision_id or unit", place=f"{at}decision_id")
-    known = {metric.name: metric.by for metric in strategy.snapshot.blueprint.metrics}
+    known = {metric.name: metric.by for metric in strategy.snapshot.blueprint.metrics if not metric.measured}
     by = "decision" if asked.decision_id else "unit"
     for name, value in asked.observations.items():
         place = f"{at}observations.{name}"

@@ -157,7 +157,7 @@ def banners(
     """Return what a reader must know first."""
     found = []
     if not bounds:
-        text = "Give weights of the policy a range, policy.weights low and high: then they can be turned, and measured."
+        text = "Give weights of the policy a range, low and high, or name tuning.parameters: then they can be turned."
         found.append(Banner("note", "There is nothing to tune yet", text))
     last = state.rounds[-1] if state.rounds else None
     if last is not None and last.status == "marked":

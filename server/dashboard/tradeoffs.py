@@ -43,7 +43,7 @@ def tradeoffs(name: str) -> str:
     reach, expected = tuning.volumes(workspace, name), newest(workspace, name)
     comparison = workspace.comparisons.current().get(name)
     errand = shown(name, "propose", "foresee", "frontier")
-    served = {weight.name: float(weight.value) for weight in blueprint.policy.weights}
+    served = tuning.settings(blueprint)
     points = expected.points if expected else ()
     drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
     pair = axes if all(axes) else None
@@ -102,7 +102,8 @@ def propose(name: str) -> Response:
     if open_ is not None and open_.status == "running":
         raise DataError(f"round {open_.number} of {name!r} runs; read it first")
     if not tuning.tunable(blueprint):
-        raise DataError(f"strategy {name!r} has no weight with a range; give policy.weights low and high")
+        fix = "give policy.weights low and high, or name tuning.parameters"
+        raise DataError(f"strategy {name!r} has nothing with a range; {fix}")
     if open_ is None and name in workspace.comparisons.current():
         raise DataError(f"strategy {name!r} compares versions; end that first, on the page of versions")
     if not 0 <= arms <= 100:

@@ -128,3 +128,30 @@ def test_the_nearest_name_is_offered_and_none_twice() -> None:
     """A misspelt name is guessed; one that is given twice is refused."""
     assert "Did you mean 'email'?" in refusal(pseudonymise=["emial"])
     assert refusal(pseudonymise=["email", "email"]).startswith("pseudonymise")
+
+
+@pytest.mark.parametrize(
+    ("metric", "sections", "words"),
+    [
+        ({"measured": "latency"}, {}, "role is 'goal'"),
+        ({"measured": "latency", "window": "2h"}, {}, "window belongs to what is logged"),
+        ({"measured": "latency", "combine": "sum"}, {}, "combine belongs to what is logged"),
+        ({"measured": "cost"}, {"arms": [], "space": {"type": "number"}, "default": 1}, "'number' has no arms"),
+        ({"measured": "decision"}, {}, "is no number"),
+    ],
+)
+def test_what_decisions_cannot_tell(metric: dict[str, Any], sections: dict[str, Any], words: str) -> None:
+    """A metric is logged or measured, a goal is logged, and only numbers and costs of arms are there to be told."""
+    role = {} if "goal" in words else {"role": "guardrail"}
+    formula = {"policy": {"formula": "age"}} if "space" in sections else {}
+    said = refusal(metrics=[{"name": "m"}, {"name": "it", **role, **metric}], **sections, **formula)
+    assert said.startswith("metrics[1]")
+    assert words in said
+
+
+def test_what_decisions_tell_is_not_tallied() -> None:
+    """A feature of events tallies what is logged."""
+    metrics = [{"name": "m"}, {"name": "spent", "measured": "cost", "role": "secondary"}]
+    feature = {"name": "spent_24h", "group": "user", "metric": "spent", "tally": "sum", "window": "24h"}
+    said = refusal(metrics=metrics, groups=[{"name": "user", "key": "user_id", "events": True}], features=[feature])
+    assert said == "features[0].metric is 'spent', which nobody logs; name a metric without measured"

@@ -51,7 +51,7 @@ def test_one_at_a_time_and_its_end_is_told(url: str, tmp_path: Path) -> None:
     errands.start(Errand("propose", "checkout", "maria", "less", time.time()))
     assert (wait(errands, "shop_list").status, wait(errands, "shop_list").said) == ("done", "Round 0 runs.")
     assert wait(errands, "checkout").status == "failed"
-    assert "no weight with a range" in wait(errands, "checkout").said
+    assert "nothing with a range" in wait(errands, "checkout").said
 
 
 def test_a_killed_errand_has_failed(url: str, tmp_path: Path) -> None:

@@ -273,3 +273,23 @@ def test_an_observation_after_its_ttl_is_late_and_counts_for_nothing(tmp_path: P
     assert join_late(loop, "s").files == 0
     check_counts(loop)
     loop.close()
+
+
+def test_what_decisions_tell_takes_nothing_that_was_logged(tmp_path: Path) -> None:
+    """An observation under the name of a measured metric changes no row, in time or late; product code is told."""
+    metrics = [{"name": "m"}, {"name": "took", "measured": "latency", "role": "guardrail"}]
+    loop = open_here(tmp_path, [], metrics=metrics)
+    made = Decision("d0", "s", 1, "u0", START, (), (), "a", 0.5, "randomise", "a", latency=12_500)
+    in_time, late_ = (Observation("d0", "s", START + 1.0, "took", 9.0, key) for key in ("k1", "k2"))
+    send(loop.journal, "first", [(1, made), (2, in_time)])
+    loop.clock.advance(TTL + 1)
+    offline.join_rows(loop, "s")
+    send(loop.journal, "late", [(1, late_)])
+    join_late(loop, "s")
+    found = table_of(loop)
+    assert found["y.took"].tolist() == [12.5]
+    assert found["n.took"].tolist() == [1]
+    handle = loop.strategy("s")
+    handle.log_observations("d0", {"took": 1.0})
+    assert handle.errors == 1
+    loop.close()

@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from tests.truth.tradeoffs import PROBLEMS, SEEDS, Problem, lines, log_of, run
+from tests.truth.tradeoffs import JUDGED, PROBLEMS, Problem, log_of, reached, run
 
 LONG = bool(os.environ.get("ABLOOP_LONG"))
-MISSED = {"BraninCurrin": ".885 of .887 is reached", "VehicleSafety": ".963 of .972 is reached"}
+BEHIND = {"BraninCurrin": ".697 of .814 without a log is reached"}
 
 
 def test_what_serves_changes_nothing_and_logs_are_what_they_say() -> None:
@@ -26,9 +26,10 @@ def test_what_serves_changes_nothing_and_logs_are_what_they_say() -> None:
 
 def at(problem: str, way: str, trials: int) -> float:
     """Return the mean hypervolume of a way after so many trials."""
-    run([way], [problem], SEEDS, 600.0)
-    found = [line["volumes"] for line in lines() if (line["problem"], line["way"]) == (problem, way)]
-    return float(np.mean([each[trials - 1] for each in found]))
+    run([way], [problem], JUDGED, 600.0)
+    found = reached(problem, way, trials, JUDGED)
+    assert len(found) == len(JUDGED)
+    return float(np.mean(found))
 
 
 @pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
@@ -42,8 +43,15 @@ def test_it_is_not_behind_bare_ax(problem: str) -> None:
 
 @pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_an_informative_log_halves_the_trials(problem: str, request: pytest.FixtureRequest) -> None:
+def test_a_misleading_log_costs_little(problem: str, request: pytest.FixtureRequest) -> None:
+    """With a misleading log, it has 10 % less at most than without any."""
+    if problem in BEHIND:
+        request.applymarker(pytest.mark.xfail(reason=BEHIND[problem], strict=False))
+    assert at(problem, "misleading", 20) >= 0.9 * at(problem, "ours", 20)
+
+
+@pytest.mark.skipif(not LONG, reason="half an hour: ABLOOP_LONG=1")
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_an_informative_log_halves_the_trials(problem: str) -> None:
     """With an informative log, 15 trials reach what bare Ax reaches in 30."""
-    if problem in MISSED:
-        request.applymarker(pytest.mark.xfail(reason=MISSED[problem], strict=False))
     assert at(problem, "informative", 15) >= at(problem, "ax", 30)

@@ -19,7 +19,7 @@ import numpy as np
 
 LINES: Final = Path(__file__).with_name("tradeoffs.jsonl")
 PROBLEMS: Final = ("BraninCurrin", "DTLZ2", "VehicleSafety")
-SEEDS: Final = 5
+JUDGED: Final = range(20, 25)  # nothing was chosen on these seeds
 ARMS: Final = 5  # in a round
 ERROR: Final = 0.02  # standard error of a change, as a share of an objective's range
 SERVED: Final = 0.2  # where the weights that serve stand, in each direction of the unit cube
@@ -208,14 +208,14 @@ def lines() -> list[dict[str, Any]]:
     return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
 
 
-def run(ways: Sequence[str], problems: Sequence[str], seeds: int, minutes: float) -> None:
+def run(ways: Sequence[str], problems: Sequence[str], seeds: Sequence[int], minutes: float) -> None:
     """Run what was not run yet, seed by seed, until the time is over."""
     import torch
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     until = time.monotonic() + 60 * minutes
-    for seed in range(seeds):
+    for seed in seeds:
         for name in problems:
             for way in ways:
                 done = {(line["problem"], line["way"], line["seed"]) for line in lines()}
@@ -233,15 +233,41 @@ def run(ways: Sequence[str], problems: Sequence[str], seeds: int, minutes: float
                     file.write(json.dumps(line | {"seconds": round(time.process_time() - begun, 1)}) + "\n")
 
 
+def reached(problem: str, way: str, trials: int, seeds: Sequence[int]) -> list[float]:
+    """Return the hypervolume of a way after so many trials, seed by seed, as far as it was run."""
+    mine = [line for line in lines() if (line["problem"], line["way"]) == (problem, way) and line["seed"] in seeds]
+    return [line["volumes"][trials - 1] for line in sorted(mine, key=lambda line: line["seed"])]
+
+
+def table(seeds: Sequence[int]) -> str:
+    """Return the table of tests/REPORT.md: means over seeds, and each seed."""
+    columns = (("ax", 20), ("ours", 20), ("misleading", 20), ("ax", 30), ("informative", 15))
+    rows = ["| problem | " + " | ".join(f"{way} {trials}" for way, trials in columns) + " |", "| --- " * 6 + "|"]
+    for problem in PROBLEMS:
+        cells = []
+        for way, trials in columns:
+            found = reached(problem, way, trials, seeds)
+            each = " ".join(f"{value:.3f}"[1:] if value < 1 else f"{value:.3f}" for value in found)
+            cells.append(f"{np.mean(found):.3f} ({each})" if found else "not run")
+        rows.append(f"| {problem} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     """Run, or print the table."""
     parser = argparse.ArgumentParser(description="tuning beside bare Ax")
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
     parser.add_argument("--problems", nargs="*", default=list(PROBLEMS))
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--first", type=int, default=JUDGED.start, help="first seed")
+    parser.add_argument("--seeds", type=int, default=len(JUDGED), help="how many, from the first")
+    parser.add_argument("--table", action="store_true", help="print the table of what was run, and run nothing")
     parser.add_argument("--minutes", type=float, default=600.0)
     options = parser.parse_args()
-    run(options.ways, options.problems, options.seeds, options.minutes)
+    seeds = range(options.first, options.first + options.seeds)
+    if options.table:
+        print(table(seeds))  # noqa: T201
+    else:
+        run(options.ways, options.problems, seeds, options.minutes)
 
 
 if __name__ == "__main__":

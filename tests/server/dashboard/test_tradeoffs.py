@@ -60,7 +60,7 @@ def test_each_state_says_what_it_is(app: Flask, browser: FlaskClient) -> None:
     """Nothing to tune, never tuned, a marked round, nothing within the limits: each says so, and what to do."""
     register(workspace_of(app), two_arms())
     assert "There is nothing to tune yet" in read(browser, "/tradeoffs/checkout").text
-    assert "no weight with a range" in post(browser, "/propose/checkout", 422, why="try")
+    assert "nothing with a range" in post(browser, "/propose/checkout", 422, why="try")
     register(workspace_of(app), blueprint())
     assert "It was never tuned" in read(browser, "/tradeoffs/shop_list").text
     assert "no round" in post(browser, "/read/shop_list", 422, why="read")
