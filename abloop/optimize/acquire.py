@@ -21,6 +21,7 @@ from botorch.utils.sampling import manual_seed
 
 from abloop.optimize.learn import Learned, quiet
 from abloop.optimize.search import Points
+from abloop.threads import torch_alone
 
 Tensor = Any
 # BoTorch would compile a kernel when it is first asked, most of a minute, behind a lock that a killed process leaves:
@@ -47,7 +48,7 @@ def acquire(learned: Learned, count: int) -> Points:
         (torch.arange(d), torch.as_tensor(-c, dtype=torch.double), -b) for c, b in learned.search.rows()
     ]  # BoTorch wants c . x >= b
     samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
-    with quiet(), manual_seed(learned.search.seed):
+    with quiet(), manual_seed(learned.search.seed), torch_alone(*learned.x.shape):
         found, _ = optimize_acqf(
             _acquisition(learned, samples),
             box,

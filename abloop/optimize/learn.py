@@ -13,6 +13,7 @@ import numpy as np
 from abloop.errors import DataError, MissingExtraError
 from abloop.optimize.search import Search
 from abloop.optimize.trials import Lift, Point, Trial
+from abloop.threads import torch_alone
 
 if TYPE_CHECKING:
     from abloop.optimize.surrogate import Surrogate
@@ -45,7 +46,7 @@ class Learned:
 
         x = torch.tensor(self.search.place(weights), dtype=torch.double)
         found: list[dict[str, Lift]] = [{} for _ in weights]
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), torch_alone(*x.shape):
             for metric, each in self.surrogates.items():
                 posterior = each.model.posterior(x)
                 means = (posterior.mean[:, 0] * each.spread + each.centre).tolist()
@@ -72,7 +73,7 @@ def learn(search: Search, trials: Sequence[Trial], scored: Sequence[Point] = ())
     if len(read) < FEWEST and not told:
         raise DataError(f"a model of weights needs {FEWEST} trials that were read; there are {len(read)}")
     try:
-        with quiet():
+        with quiet(), torch_alone(len(read) + len(told), len(search.bounds)):
             return _learned(search, read, told)
     except ImportError as error:
         raise MissingExtraError("tuning needs botorch: pip install 'abloop[tune]'") from error

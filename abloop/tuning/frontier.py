@@ -102,7 +102,6 @@ def volumes(workspace: Workspace, strategy: str) -> list[float]:
 
     Raises:
         UnknownNameError: There is no such strategy.
-        MissingExtraError: botorch is not installed.
     """
     state, blueprint = _known(workspace, strategy)
     goals, limits = objectives(blueprint), blueprint.tuning.limits
