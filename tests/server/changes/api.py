@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from abloop import tuning
 from abloop.blueprint import from_mapping
+from abloop.blueprint.parameters import with_settings
 from abloop.compare import compare
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.rollout.pause import pause
-from abloop.tuning.rounds import weighed
 from server.source import Source
 from tests.loops import two_arms
 from tests.server.changes.access import Change
@@ -37,7 +37,7 @@ def _prepare(app: Flask, state: str) -> None:
         return
     base = from_mapping(two_arms(**WEIGHTS)) if state.startswith("round") else from_mapping(two_arms())
     workspace.catalogue.add_blueprint(base, at=time.time(), **WHO)
-    other = weighed(base, {"w": 0.5}) if state.startswith("round") else from_mapping(two_arms(default="green"))
+    other = with_settings(base, {"w": 0.5}) if state.startswith("round") else from_mapping(two_arms(default="green"))
     workspace.catalogue.add_blueprint(other, at=time.time(), serve=False, **WHO)
     if state == "paused":
         pause(workspace, NAME, **WHO)
