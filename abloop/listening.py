@@ -42,7 +42,7 @@ class Listening:
 
     def abandon(self) -> None:
         """In a forked child: leave what is the parent's alone."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of loop has other things of its parent's
 
 
 def _after_fork() -> None:

@@ -200,7 +200,7 @@ class Snapshot:
         if self.encoder is None or self.labels is None or self.effects is not None or len(rows) < MANY:
             return [self.predict(values) for values in rows]
         try:
-            import numpy as np  # noqa: F401
+            import numpy as np  # noqa: F401 - only whether it is there
         except ImportError:
             return [self.predict(values) for values in rows]
         slots = self._slots

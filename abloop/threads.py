@@ -21,7 +21,10 @@ def crew(rows: int, columns: int) -> int:
 def hands() -> int:
     """Return how many small fits may run side by side: the cores of this process, or what OMP_NUM_THREADS says."""
     said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(said)) if said.isdigit() else len(os.sched_getaffinity(0))
+    if said.isdecimal():
+        return max(1, int(said))
+    # Not every system tells which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]], most: int, done: Callable[[int], None]) -> None:

@@ -69,3 +69,10 @@ def test_folds_side_by_side_give_the_same_evidence(monkeypatch: pytest.MonkeyPat
     together = cross_fit(table)
     for name in ("arm_scores", "policy_scores", "losses", "effects"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(together, name))
+
+
+def test_a_system_that_tells_no_cores_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process cannot ask which cores it may use, all that are there count."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert hands() == os.cpu_count()

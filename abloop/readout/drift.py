@@ -136,7 +136,7 @@ def read_drift(workspace: Workspace, strategy: str) -> Drift:
     began = [each.at for each in workspace.catalogue.history(strategy, HISTORY) if each.release == serving.release]
     with open_files(paths(workspace.table_directory, [file.name for file in listed])) as (warehouse, relation):
         since, trained = _cut(warehouse, relation, min(began) if serving.release and began else None)
-        counted = f"SELECT time >= {since!r}, COUNT(*), COUNT(DISTINCT unit) FROM {relation} GROUP BY 1"  # noqa: S608
+        counted = f"SELECT time >= {since!r}, COUNT(*), COUNT(DISTINCT unit) FROM {relation} GROUP BY 1"  # noqa: S608 - numbers, quoted names
         sizes = {bool(now): (rows, units) for now, rows, units in warehouse.rows(counted)}
         (old, olds), (new, news) = sizes.get(False, (0, 0)), sizes.get(True, (0, 0))
         if min(old, new) < FEWEST:
@@ -151,10 +151,10 @@ def _cut(warehouse: Duck, relation: str, began: float | None) -> tuple[float, bo
     """Return when now begins, and whether that is the beginning of a release."""
     if began is not None:
         sides = ", ".join(f"COUNT(*) FILTER (WHERE time {sign} {began!r})" for sign in ("<", ">="))
-        ((before, since),) = warehouse.rows(f"SELECT {sides} FROM {relation}")  # noqa: S608
+        ((before, since),) = warehouse.rows(f"SELECT {sides} FROM {relation}")  # noqa: S608 - numbers, quoted names
         if min(before, since) >= FEWEST:
             return began, True
-    ((middle,),) = warehouse.rows(f"SELECT QUANTILE_CONT(time, 0.5) FROM {relation}")  # noqa: S608
+    ((middle,),) = warehouse.rows(f"SELECT QUANTILE_CONT(time, 0.5) FROM {relation}")  # noqa: S608 - numbers, quoted names
     return float(middle), False
 
 
@@ -170,7 +170,7 @@ def _columns(
         if column not in there or kind == "time":  # which moves by itself
             continue
         part, names, unseen = _parts(warehouse, relation, quoted(column), kind, since)
-        query = f"SELECT {part}, FLOOR(time / {DAY!r}), time >= {since!r}, COUNT(*) FROM {relation} GROUP BY ALL"  # noqa: S608
+        query = f"SELECT {part}, FLOOR(time / {DAY!r}), time >= {since!r}, COUNT(*) FROM {relation} GROUP BY ALL"  # noqa: S608 - numbers, quoted names
         cells = [(int(at), float(day), bool(now), int(count)) for at, day, now, count in warehouse.rows(query)]
         found.append(_shift(name, role, names, cells, units, unseen, ALPHA / len(wanted)))
     return tuple(sorted(found, key=lambda each: -each.index))
@@ -195,7 +195,7 @@ def _parts(warehouse: Duck, relation: str, column: str, kind: str, since: float)
     most = few if kind == "numeric" else _values(warehouse, often)
     cases = " ".join(f"WHEN {column} = {literal(name)} THEN {at}" for at, name in enumerate(most, 1))
     ((unseen,),) = warehouse.rows(
-        f"SELECT COALESCE(AVG(CASE WHEN {column} IN (SELECT {column} {before}) THEN 0.0 ELSE 1.0 END), 0.0) "  # noqa: S608
+        f"SELECT COALESCE(AVG(CASE WHEN {column} IN (SELECT {column} {before}) THEN 0.0 ELSE 1.0 END), 0.0) "  # noqa: S608 - numbers, quoted names
         f"FROM {relation} WHERE time >= {since!r} AND {column} IS NOT NULL"
     )
     names = [f"{value:g}" if kind == "numeric" else value for value in most]
