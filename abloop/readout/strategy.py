@@ -161,7 +161,7 @@ def _phase_began(workspace: Workspace, serving: Serving) -> float:
 
 def metric_expressions(blueprint: Blueprint) -> dict[str, str]:
     """Return net value and each metric as SQL over the columns of the training table."""
-    from abloop.store.reduce import literal, quoted
+    from abloop.store.measures import literal, quoted
 
     worth = " + ".join(f"{quoted('y.' + metric.name)} * {metric.value!r}" for metric in blueprint.goals())
     costs = " ".join(f"WHEN {literal(arm.name)} THEN {arm.cost!r}" for arm in blueprint.ordered_arms())
@@ -185,7 +185,7 @@ def shown(blueprint: Blueprint) -> list[tuple[str, str]]:
 
 def inverse_propensity(blueprint: Blueprint) -> str:
     """Return one over the probability of the arm as SQL: in the explore share that is the arm's weight."""
-    from abloop.store.reduce import literal
+    from abloop.store.measures import literal
 
     weights = " ".join(
         f"WHEN {literal(arm.name)} THEN {weight!r}"

@@ -7,28 +7,9 @@ from pathlib import Path
 
 from abloop.errors import StoreError
 from abloop.stats.moments import Moments
+from abloop.store.measures import literal, quoted
 
 ONE_THREAD_BYTES = 64 << 20
-
-
-def quoted(name: str) -> str:
-    """Return a column name as SQL.
-
-    Example:
-        >>> quoted('y.spend')
-        '"y.spend"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL.
-
-    Example:
-        >>> literal("Men's")
-        "'Men''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
 
 
 def reduce(

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from abloop.errors import StoreError
 from abloop.records import Decision, Phase, decode, encode
+from abloop.store.measures import literal
 from abloop.store.parquet import paths
-from abloop.store.reduce import literal
 from abloop.store.spool import segments
 from abloop.store.tables import decisions
 from abloop.store.traces import seek

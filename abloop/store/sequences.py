@@ -11,7 +11,7 @@ from abloop.blueprint.diff import cannot_train_on
 from abloop.errors import DataError, StoreError, UnknownNameError, unknown
 from abloop.store import parquet
 from abloop.store.frames import to_frame
-from abloop.store.reduce import literal, quoted
+from abloop.store.measures import literal, quoted
 from abloop.store.workspace import Workspace
 
 if TYPE_CHECKING:
