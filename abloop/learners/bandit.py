@@ -9,7 +9,7 @@ import numpy as np
 from abloop.learners.base import Frame, Sample
 from abloop.learners.regress import Design
 from abloop.models.gbdt import bin_rows, fit_binned, flatten
-from abloop.models.posterior import BanditSpec, LinearPosterior, TreePosterior, design_inputs
+from abloop.models.posterior import BanditSpec, LinearPosterior, TreePosterior
 from abloop.models.tensors import write_tensors
 from abloop.models.trees import Tree
 
@@ -31,8 +31,7 @@ def fit_bandit_linear(sample: Sample, seed: int = 0) -> BanditSpec:
     """
     del seed
     design = Design.of(sample)
-    plain = LinearPosterior(tuple(design.means.tolist()), design.gaps, design.levels, b"")
-    inputs = design_inputs(plain, sample.features)
+    inputs = design.inputs(sample.features)
     centre, scale = inputs.mean(axis=0), inputs.std(axis=0)
     scale = np.where(scale > 1e-9 * np.maximum(1.0, np.abs(centre)), 1.0 / np.maximum(scale, 1e-300), 0.0)
     z = np.column_stack([np.ones(len(inputs)), (inputs - centre) * scale])
@@ -50,7 +49,7 @@ def fit_bandit_linear(sample: Sample, seed: int = 0) -> BanditSpec:
     roots = np.stack([np.linalg.cholesky(noise * (each + each.T) / 2 + 1e-12 * np.eye(width)) for each in inverses])
     means[:, 0] += overall
     tensors = write_tensors({"centre": centre, "scale": scale, "mean": means, "root": roots})
-    return BanditSpec(linear=LinearPosterior(plain.means, plain.gaps, plain.levels, tensors))
+    return BanditSpec(linear=LinearPosterior(tuple(design.means.tolist()), design.gaps, design.levels, tensors))
 
 
 def fit_bandit_trees(sample: Sample, seed: int = 0) -> BanditSpec:

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from abloop.learners.base import Frame, Sample
 from abloop.models.gbdt import bin_rows, fit_binned, flatten, predict
 from abloop.models.linear import Linear, LinearModel
+from abloop.models.posterior import design_inputs
 from abloop.models.trees import Tree
 
 MOST_LEVELS = 30  # of a category in a linear model: those beyond add what a missing value adds
@@ -146,15 +147,7 @@ class Design:
 
     def inputs(self, features: Frame) -> Frame:
         """Return the inputs, shape (n, d) to (n, width)."""
-        columns: list[Frame] = []
-        for column, mean, gaps, levels in zip(features.T, self.means, self.gaps, self.levels, strict=True):
-            if levels:
-                columns += [(column == code).astype(np.float64) for code in range(levels)]
-            else:
-                missing = np.isnan(column)
-                columns.append(np.where(missing, mean, column))
-                columns += [missing.astype(np.float64)] if gaps else []
-        return np.column_stack(columns)
+        return design_inputs(self.means.tolist(), self.gaps, self.levels, features)
 
     def line(self, intercept: float, slopes: Frame, logistic: bool) -> Linear:
         """Return what was fitted on the inputs as a model of the features."""

@@ -119,7 +119,8 @@ class _Lines:
         """Return means and deviations, shapes (n, k)."""
         import numpy as np
 
-        inputs = (design_inputs(self.spec, values) - self.arrays["centre"]) * self.arrays["scale"]
+        spec, scale = self.spec, self.arrays["scale"]
+        inputs = (design_inputs(spec.means, spec.gaps, spec.levels, values) - self.arrays["centre"]) * scale
         inputs = np.column_stack([np.ones(len(values)), inputs])
         arms = len(self.arrays["mean"])
         means = np.zeros((len(values), arms))
@@ -133,18 +134,25 @@ class _Lines:
         return means, np.sqrt(squares)
 
 
-def design_inputs(spec: LinearPosterior, values: Array) -> Array:
-    """Return numbers with their mean where missing, whether they are, and levels as zeros and ones."""
+def design_inputs(means: Sequence[float], gaps: Sequence[bool], levels: Sequence[int], values: Array) -> Array:
+    """Return numbers with their mean where missing, whether they are, and levels as zeros and ones.
+
+    Args:
+        means: What a missing number is taken for, length d.
+        gaps: Whether a number has an input that says it is missing, length d.
+        levels: Levels of a category that have an input of their own, 0 for numbers, length d.
+        values: Shape (n, d).
+    """
     import numpy as np
 
     columns: list[Array] = []
-    for column, mean, gaps, levels in zip(values.T, spec.means, spec.gaps, spec.levels, strict=True):
-        if levels:
-            columns += [(column == code).astype(np.float64) for code in range(levels)]
+    for column, mean, has_gaps, count in zip(values.T, means, gaps, levels, strict=True):
+        if count:
+            columns += [(column == code).astype(np.float64) for code in range(count)]
         else:
             missing = np.isnan(column)
             columns.append(np.where(missing, mean, column))
-            columns += [missing.astype(np.float64)] if gaps else []
+            columns += [missing.astype(np.float64)] if has_gaps else []
     return np.column_stack(columns) if columns else np.empty((len(values), 0))
 
 
