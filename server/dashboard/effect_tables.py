@@ -8,8 +8,8 @@ import msgspec
 
 from abloop.hte.results import Branch, EffectReport
 from abloop.stats.compare import Estimate
-from server.dashboard.forest import Forest, forest
-from server.dashboard.scorecard import CLEAR, FEWEST_SHOWN, SegmentRow
+from server.dashboard.forest import Forest
+from server.dashboard.scorecard import CLEAR, SegmentRow, draw_segments
 from server.numbers import count, decimals, interval, number, p_value, percent
 
 Rows = tuple[tuple[str, ...], ...]
@@ -169,19 +169,11 @@ def segment_tables(report: EffectReport, *, all_cells: bool) -> tuple[Segmented,
     tests = sum(len(arms) for arms in report.segments.values())
     for feature, arms in report.segments.items():
         for arm, differ in arms.items():
-            shown = {name: each for name, each in differ.segments.items() if all_cells or each.n >= FEWEST_SHOWN}
-            places = decimals(shown.values())
-            rows = tuple(
-                SegmentRow(name, f"{each.n:,}", number(each.mean, places, sign=True), interval(each, places, sign=True))
-                if name in shown
-                else SegmentRow(name, f"fewer than {FEWEST_SHOWN}", "", "", hidden=True)
-                for name, each in differ.segments.items()
-            )
+            rows, plot = draw_segments(differ, f"Effect of {arm} by {feature}", all_cells=all_cells)
             p = min(1.0, differ.p * tests)
             said = (
                 f"{'differ' if p < CLEAR else 'do not differ'} beyond chance ({p_value(p)} for {count(tests, 'test')})"
             )
-            plot = forest(shown, f"Effect of {arm} by {feature}; the table has the same numbers.")
             found.append((p, Segmented(feature, arm, f"Effects {said}.", p < CLEAR, rows, plot)))
     return tuple(each for _, each in sorted(found, key=lambda item: item[0]))
 

@@ -9,6 +9,7 @@ import msgspec
 
 from abloop.readout import ArmResult, Comparison, MetricResult, Readout
 from abloop.stats.compare import Effect, Estimate
+from abloop.stats.segments import Heterogeneity
 from server.dashboard.forest import Forest, forest
 from server.dashboard.present import Chip
 from server.numbers import DASH, decimals, interval, number, p_value, percent
@@ -205,18 +206,31 @@ def segments(metric: MetricResult, *, all_cells: bool) -> tuple[Segments, ...]:
     found = []
     for feature, by_arm in metric.segments.items():
         for arm, differ in by_arm.items():
-            shown = {name: each for name, each in differ.segments.items() if all_cells or each.n >= FEWEST_SHOWN}
-            places = decimals(shown.values())
-            rows = tuple(
-                SegmentRow(name, f"{each.n:,}", number(each.mean, places, sign=True), interval(each, places, sign=True))
-                if name in shown
-                else SegmentRow(name, f"fewer than {FEWEST_SHOWN}", "", "", hidden=True)
-                for name, each in differ.segments.items()
-            )
+            rows, plot = draw_segments(differ, f"Lift of {arm} by {feature}", all_cells=all_cells)
             said = f"They {'differ' if differ.p < CLEAR else 'do not differ'} beyond chance ({p_value(differ.p)})."
-            plot = forest(shown, f"Lift of {arm} by {feature}; the table has the same numbers.")
             found.append(Segments(arm, feature, said, rows, plot))
     return tuple(found)
+
+
+def draw_segments(
+    differ: Heterogeneity, title: str, *, all_cells: bool
+) -> tuple[tuple[SegmentRow, ...], Forest | None]:
+    """Return the rows and the plot of segments.
+
+    Args:
+        differ: The segments.
+        title: What the plot shows.
+        all_cells: Whether segments of fewer than 30 units are shown, too.
+    """
+    shown = {name: each for name, each in differ.segments.items() if all_cells or each.n >= FEWEST_SHOWN}
+    places = decimals(shown.values())
+    rows = tuple(
+        SegmentRow(name, f"{each.n:,}", number(each.mean, places, sign=True), interval(each, places, sign=True))
+        if name in shown
+        else SegmentRow(name, f"fewer than {FEWEST_SHOWN}", "", "", hidden=True)
+        for name, each in differ.segments.items()
+    )
+    return rows, forest(shown, f"{title}; the table has the same numbers.")
 
 
 def masked(seen: Readout) -> Readout:
