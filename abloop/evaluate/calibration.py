@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from abloop.evaluate.ope import Frame
+from abloop.evaluate.ope import Frame, count_units
 from abloop.stats.compare import Estimate, t_quantile
 
 
@@ -27,7 +27,7 @@ def effect_slope(predicted: Frame, measured: Frame, groups: NDArray[np.intp], co
     Returns:
         The slope; NaN where the predictions do not vary.
     """
-    units = len(np.unique(groups))
+    units = count_units(groups)
     centred = predicted - predicted.mean()
     spread = float(centred @ centred)
     if units < 3 or spread <= 1e-20 * max(1.0, float(predicted @ predicted)):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from abloop.evaluate.ope import Frame, Index, clustered_mean
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units
 from abloop.evaluate.verdict import Answer, Verdict, refuse
 from abloop.stats.sequential import always_valid_z, one_sided_z
 
@@ -47,7 +47,7 @@ def judge_labels(
     found = []
     for name, (model, mean) in losses.items():
         known = ~np.isnan(model)
-        units = len(np.unique(groups[known]))
+        units = count_units(groups[known])
         if units < FEWEST_JUDGING:
             return refuse(
                 f"Label {name!r} is known of {units:,} units later than those that it is first learned from; "
@@ -60,8 +60,7 @@ def judge_labels(
             )
         z = always_valid_z(units, alpha) if always_valid else one_sided_z(alpha)
         base = float(mean[known].mean())
-        _, dense = np.unique(groups[known], return_inverse=True)
-        saved, error = clustered_mean(mean[known] - model[known], dense)
+        saved, error = clustered_mean(mean[known] - model[known], groups[known])
         found.append(((saved - z * error) / base, saved / base, (saved + z * error) / base, name, units))
     low, gain, high, name, units = min(found)
     answer: Answer = "personalise" if low > 0 else "not enough evidence"

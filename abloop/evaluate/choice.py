@@ -65,10 +65,9 @@ def choose(losses: Frame, groups: Index, values: Frame | None = None) -> int:
     """
     constant = len(losses) - 1
     best = int(losses.mean(axis=1).argmin())
-    _, dense = np.unique(groups, return_inverse=True)
 
     def leads(other: int) -> bool:
-        lead, error = clustered_mean(losses[other] - losses[best], dense)
+        lead, error = clustered_mean(losses[other] - losses[best], groups)
         return lead > MARGIN * error
 
     if best == constant or not leads(constant):

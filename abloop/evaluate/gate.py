@@ -19,7 +19,7 @@ import numpy as np
 
 from abloop.evaluate.calibration import effect_slope
 from abloop.evaluate.choice import choose
-from abloop.evaluate.ope import Frame, Index, clustered_mean
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units
 from abloop.evaluate.verdict import Answer, Verdict
 from abloop.stats.compare import Estimate
 from abloop.stats.sequential import always_valid_z, one_sided_z
@@ -81,7 +81,7 @@ def judge(evidence: Evidence, alpha: float = 0.05, *, always_valid: bool = False
         The verdict, in numbers and words.
     """
     names, groups = evidence.names, evidence.groups
-    units = len(np.unique(groups))
+    units = count_units(groups)
 
     def level(error_rate: float) -> float:
         return always_valid_z(units, error_rate) if always_valid else one_sided_z(error_rate)

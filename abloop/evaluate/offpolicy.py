@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from abloop.errors import DataError
-from abloop.evaluate.ope import Frame, Index, clustered_mean, doubly_robust, effective_sample_size
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units, doubly_robust, effective_sample_size
 from abloop.stats.compare import Estimate, t_quantile
 
 Estimator = Literal["ips", "snips", "direct", "dr", "switch"]
@@ -214,7 +214,7 @@ def _terms(log: Log, estimator: str, weights: Frame, threshold: float | None) ->
 
 def _student(values: Frame, groups: Index, weights: Frame | None, confidence: float) -> Estimate:
     mean, error = clustered_mean(values, groups, weights)
-    units = len(np.unique(groups))
+    units = count_units(groups)
     half = t_quantile(0.5 + confidence / 2, max(1, units - 1)) * error
     return Estimate(units, mean, mean - half, mean + half)
 

@@ -35,6 +35,19 @@ def doubly_robust(predicted: Frame, arm: Index, outcome: Frame, propensity: Fram
     return scores
 
 
+def count_units(groups: Index) -> int:
+    """Return how many units rows are of, without sorting them.
+
+    Args:
+        groups: Unit of each row, from 0, shape (n,); numbers may be left out.
+
+    Example:
+        >>> count_units(np.array([3, 0, 3]))
+        2
+    """
+    return int(np.count_nonzero(np.bincount(groups)))
+
+
 def clustered_mean(values: Frame, groups: Index, weights: Frame | None = None) -> tuple[float, float]:
     """Return a (weighted) mean and its standard error with rows of one unit taken together.
 
@@ -46,12 +59,13 @@ def clustered_mean(values: Frame, groups: Index, weights: Frame | None = None) -
     Returns:
         Mean and standard error; NaN where fewer than two units carry weight.
     """
+    there = groups if weights is None else groups[weights > 0]
     weights = np.ones(len(values)) if weights is None else weights
     total = float(weights.sum())
     if total <= 0.0:
         return math.nan, math.nan
     mean = float(values @ weights) / total
-    units = len(np.unique(groups[weights > 0]))
+    units = count_units(there)
     if units < 2:
         return mean, math.nan
     sums = np.bincount(groups, weights * (values - mean))
@@ -75,7 +89,7 @@ def weighted_value(values: Frame, groups: Index, weights: Frame | None = None, c
         0.75
     """
     mean, error = clustered_mean(values, groups, weights)
-    units = len(np.unique(groups))
+    units = count_units(groups)
     half = t_quantile(0.5 + confidence / 2, max(1, units - 1)) * error
     return Estimate(units, mean, mean - half, mean + half)
 

@@ -10,7 +10,7 @@ import math
 import msgspec
 import numpy as np
 
-from abloop.evaluate.ope import Frame, Index, clustered_mean, weighted_value
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units, weighted_value
 from abloop.stats.compare import Estimate
 
 STEPS = 20
@@ -76,7 +76,7 @@ def targeting_curve(predicted: Frame, measured: Frame, groups: Index, steps: int
     rows, order = len(predicted), np.argsort(-predicted, kind="stable")
     place = np.empty(rows)
     place[order] = np.arange(rows)
-    mean, units = float(measured.mean()), len(np.unique(groups))
+    mean, units = float(measured.mean()), count_units(groups)
     found = []
     for step in range(1, steps + 1):
         first = place < round(rows * step / steps)
@@ -99,11 +99,10 @@ def calibrate(predicted: Frame, measured: Frame, groups: Index, parts: int) -> t
         groups: Unit of each row, 0 to g - 1, shape (n,).
         parts: How many, from 2.
     """
-    found = []
-    for rows in np.array_split(np.argsort(-predicted, kind="stable"), parts):
-        _, units = np.unique(groups[rows], return_inverse=True)
-        found.append(Calibrated(float(predicted[rows].mean()), weighted_value(measured[rows], units)))
-    return tuple(found)
+    return tuple(
+        Calibrated(float(predicted[rows].mean()), weighted_value(measured[rows], groups[rows]))
+        for rows in np.array_split(np.argsort(-predicted, kind="stable"), parts)
+    )
 
 
 def histogram(values: Frame, bins: int = 30) -> Histogram:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abloop.errors import DataError
-from abloop.evaluate.ope import Frame, Index, clustered_mean, weighted_value
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units, weighted_value
 from abloop.stats.compare import Estimate
 from abloop.stats.sequential import one_sided_z
 
@@ -157,7 +157,7 @@ def rate(
         for _ in range(draws)
     ]
     half = one_sided_z((1.0 - confidence) / 2) * float(np.std(drawn, ddof=1))
-    return Estimate(len(np.unique(units)), found, found - half, found + half)
+    return Estimate(count_units(units), found, found - half, found + half)
 
 
 def _rate(scores: Frame, weights: Frame, ends: Index, weight: str) -> float:
@@ -181,11 +181,7 @@ def effect_deciles(predicted: Frame, measured: Frame, groups: Index, parts: int 
         parts: How many, from 2.
     """
     order = np.argsort(-predicted, kind="stable")
-    found = []
-    for rows in np.array_split(order, parts):
-        _, units = np.unique(groups[rows], return_inverse=True)
-        found.append(weighted_value(measured[rows], units))
-    return tuple(found)
+    return tuple(weighted_value(measured[rows], groups[rows]) for rows in np.array_split(order, parts))
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -236,7 +232,7 @@ def spend_curve(
         chosen[row[taken]] = arm[taken]  # in order, so that a row's last step stays
         every = np.arange(rows)
         mean, error = clustered_mean(scores[every, chosen] - scores[:, 0], groups)
-        gain = Estimate(len(np.unique(groups)), mean, mean - 1.96 * error, mean + 1.96 * error)
+        gain = Estimate(count_units(groups), mean, mean - 1.96 * error, mean + 1.96 * error)
         shares = np.bincount(chosen, minlength=arms) / rows
         found.append(Spent(float(budget), float(price[every, chosen].mean()), gain, tuple(shares.tolist())))
     return tuple(found)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from abloop.blueprint.learning import Model
 from abloop.errors import DataError
 from abloop.evaluate.choice import choose, constant_effects, effect_losses
-from abloop.evaluate.ope import clustered_mean, doubly_robust
+from abloop.evaluate.ope import clustered_mean, count_units, doubly_robust
 from abloop.hte.arrays import Chances, Coding, check_lengths, estimate_propensity, logged_propensity
 from abloop.learners.base import Effects, Frame, Index, Sample
 from abloop.learners.candidates import CANDIDATES, CONSTANT, Candidate, fit_candidates
@@ -206,7 +206,7 @@ class EffectLearner(BaseEstimator):  # type: ignore[misc]
 
     def _ate(self, scores: Frame, sample: Sample, arm: int) -> Estimate:
         """Return the mean effect of a treatment."""
-        units = len(np.unique(sample.units))
+        units = count_units(sample.units)
         mean, error = clustered_mean(scores[:, arm] - scores[:, 0], sample.units, sample.weights)
         half = t_quantile(0.975, units - 1) * error
         return Estimate(units, mean, mean - half, mean + half)

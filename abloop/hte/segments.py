@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from abloop.evaluate.gate import Evidence
-from abloop.evaluate.ope import Frame, Index, clustered_mean
+from abloop.evaluate.ope import Frame, Index, clustered_mean, count_units
 from abloop.learners.base import Sample
 from abloop.records import Column
 from abloop.stats.segments import Heterogeneity, SegmentEffect, heterogeneity
@@ -113,10 +113,10 @@ def _compare(measured: Frame, evidence: Evidence, parts: dict[str, np.ndarray]) 
     """Return the shrunk effects of the segments that have units enough; None below two."""
     effects = []
     for name, rows in parts.items():
-        units, dense = np.unique(evidence.groups[rows], return_inverse=True)
-        if len(units) < FEWEST_UNITS:
+        units = count_units(evidence.groups[rows])
+        if units < FEWEST_UNITS:
             continue
-        mean, error = clustered_mean(measured[rows], dense)
+        mean, error = clustered_mean(measured[rows], evidence.groups[rows])
         if error > 0:
-            effects.append(SegmentEffect(name, len(units), mean, error))
+            effects.append(SegmentEffect(name, units, mean, error))
     return heterogeneity(effects) if len(effects) > 1 else None

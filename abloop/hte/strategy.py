@@ -6,7 +6,7 @@ import numpy as np
 
 from abloop.errors import DataError
 from abloop.evaluate.gate import Evidence, cross_choose, judge
-from abloop.evaluate.ope import clustered_mean, weighted_value
+from abloop.evaluate.ope import clustered_mean, count_units, weighted_value
 from abloop.evaluate.targeting import Calibrated, Histogram, Reached, calibrate, histogram, targeting_curve
 from abloop.evaluate.uplift import effect_deciles, rate
 from abloop.evaluate.verdict import Verdict, paced
@@ -112,7 +112,7 @@ def _predictions(
     What is known of one effect for everybody, the mean, is that of the measured ones: cross-fitting leaves it open.
     """
     measured = evidence.arm_scores - evidence.arm_scores[:, :1]
-    parts = TENTHS if len(np.unique(evidence.groups)) >= TENTHS_FROM else FIFTHS
+    parts = TENTHS if count_units(evidence.groups) >= TENTHS_FROM else FIFTHS
     spread, calibration, curves = {}, {}, {}
     for arm, name in enumerate(evidence.names):
         if arm and np.ptp(centred[:, arm]) > 0:
@@ -132,7 +132,7 @@ def _against(evidence: Evidence, verdict: Verdict, learner: str) -> tuple[Estima
     chosen = np.full(len(groups), evidence.learners.index(learner))
     if verdict.learner != CONSTANT:
         chosen, _ = cross_choose(scores, evidence.losses, evidence.folds, groups)
-    policy, units = scores[chosen, np.arange(len(groups))], len(np.unique(groups))
+    policy, units = scores[chosen, np.arange(len(groups))], count_units(groups)
     against = {}
     for arm, name in enumerate(evidence.names):
         mean, error = clustered_mean(policy - evidence.arm_scores[:, arm], groups)

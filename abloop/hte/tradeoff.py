@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from abloop.evaluate.gate import Evidence
-from abloop.evaluate.ope import Index, clustered_mean, doubly_robust
+from abloop.evaluate.ope import Index, clustered_mean, count_units, doubly_robust
 from abloop.policy.choose import best_arms
 from abloop.stats.compare import Estimate
 from abloop.train.table import TrainingTable
@@ -46,8 +46,8 @@ def metric_changes(table: TrainingTable, chosen: Index, best: int) -> dict[str, 
     found, arm = {}, table.sample.arm
     for name, values in table.metrics.items():
         known = ~np.isnan(values)
-        _, groups = np.unique(table.groups[known], return_inverse=True)
-        units = int(groups.max()) + 1 if known.any() else 0
+        groups = table.groups[known]
+        units = count_units(groups)
         counts = np.bincount(arm[known], minlength=table.sample.arms)
         if units < FEWEST_UNITS or not counts.all():
             continue

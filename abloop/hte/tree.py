@@ -86,8 +86,7 @@ def tree_gain(inputs: Frame, evidence: Evidence, best: int) -> Estimate:
 def _end(evidence: Evidence, rows: NDArray[np.bool_], arm: int, best: int) -> Branch:
     """Return the end of a path that some rows take."""
     gained = evidence.arm_scores[rows, arm] - evidence.arm_scores[rows, best]
-    _, units = np.unique(evidence.groups[rows], return_inverse=True)
-    return Branch(arm=evidence.names[arm], n=len(gained), gain=weighted_value(gained, units))
+    return Branch(arm=evidence.names[arm], n=len(gained), gain=weighted_value(gained, evidence.groups[rows]))
 
 
 def _fit(inputs: Frame, scores: Frame) -> Any:

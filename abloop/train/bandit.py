@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from abloop.evaluate.ope import clustered_mean, weighted_value
+from abloop.evaluate.ope import clustered_mean, count_units, weighted_value
 from abloop.evaluate.verdict import Verdict
 from abloop.train.refusal import unfit_label, unfit_value
 from abloop.train.table import TrainingTable
@@ -47,14 +45,13 @@ def play(table: TrainingTable, *, always_valid: bool = False) -> Verdict:
     for arm, name in enumerate(names):
         here = sample.arm == arm
         if here.sum() > 1:
-            _, dense = np.unique(table.groups[here], return_inverse=True)
-            arms[name] = weighted_value(net[here], dense, 1.0 / table.propensity[here])
+            arms[name] = weighted_value(net[here], table.groups[here], 1.0 / table.propensity[here])
     best = max(arms, key=lambda name: arms[name].mean) if arms else names[0]
     mean, error = clustered_mean(net, table.groups)
     alone = arms[best].mean if arms else mean
     width = Z * error if math.isfinite(error) else math.inf
     gain, learner = mean - alone, table.blueprint.model.learners[0]
-    units = len(np.unique(table.groups))
+    units = count_units(table.groups)
     return Verdict(
         verdict="personalise",
         arm=best,
