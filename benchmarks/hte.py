@@ -56,9 +56,9 @@ def trial(rows: int, columns: int, arms: int, seed: int) -> Sample:
 
 
 def base(rows: int) -> lgb.LGBMRegressor:
-    """Return abloop's base learner as a scikit-learn estimator."""
+    """Return abloop's base learner as a scikit-learn estimator, on as many threads as the process may have."""
     options = {key: value for key, value in parameters(rows, 0).items() if key != "objective"}
-    return lgb.LGBMRegressor(n_estimators=TREES, **options)
+    return lgb.LGBMRegressor(n_estimators=TREES, n_jobs=0, **options)
 
 
 def ours(sample: Sample) -> list[Frame]:
