@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.assign import RATIOS, TARGET
 from benchmarks.memory import STATUS
 from benchmarks.peers import Growthbook, gather
@@ -111,11 +112,17 @@ def test_refuses_a_peer_that_lost_an_exposure() -> None:
         peer.counted(todo)
 
 
-def test_prints_a_table() -> None:
-    done = bench("assign", "--quick")
-    assert done.returncode == 0, done.stderr
-    assert "assignment_to_bare_hash" in done.stdout
-    assert "8 or less" in done.stdout
+def test_prints_a_table(
+    assign: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--json` the command prints what was measured as a table with its targets."""
+    asked = []
+    monkeypatch.setattr("benchmarks.assign.measure", lambda quick: asked.append(quick) or assign)
+    assert main(["assign", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert asked == [True]
+    assert "assignment_to_bare_hash" in printed
+    assert "8 or less" in printed
 
 
 def test_unknown_name_exits_with_2_and_says_the_known_ones() -> None:
