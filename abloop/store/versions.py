@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from abloop.store.audit import note
 from abloop.store.tables import allocations, blueprints, servings
 
 Seen = tuple[int, int]
+MOST_READ = 256  # blueprints that a process remembers, of all versions
 
 
 def add_version(
@@ -103,7 +105,13 @@ def checked(row: Any, url: str) -> Blueprint:
             f"database {url}: blueprint {name} does not match its hash: it was altered in place. "
             "Restore it from a backup, or register it anew"
         )
-    return from_mapping(msgspec.json.decode(row.body), f"{url}: {name}")
+    return _read(row.body, f"{url}: {name}")
+
+
+@lru_cache(maxsize=MOST_READ)
+def _read(body: str, name: str) -> Blueprint:
+    """Return the blueprint of a text; a text is read once, as neither it nor a blueprint ever changes."""
+    return from_mapping(msgspec.json.decode(body), name)
 
 
 def known_version(connection: Connection, blueprint: Blueprint) -> int:
