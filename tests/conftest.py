@@ -15,7 +15,13 @@ from tests import postgres as throwaway
 settings.register_profile("abloop", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("abloop")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a test run share the cores already
+LONGEST = ("tests/notebooks/", "tests/benchmarks/", "tests/hte/", "tests/train/")
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what takes longest: at the end one worker would be at it alone, and the others idle."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
