@@ -28,7 +28,7 @@ from abloop.train.progress import Progress
 from abloop.train.refusal import cannot_judge
 from abloop.train.table import TrainingTable, load_table
 
-MOST_EXPLAINED = 20_000  # rows whose predictions are taken apart
+MOST_EXPLAINED = 5_000  # rows whose predictions are taken apart: shares are then right to half a percentage point
 FIFTHS = 5
 Z = 1.96  # 95 %
 TENTHS, TENTHS_FROM = 10, 2_000  # parts of predicted effects where so many units are there; else fifths
