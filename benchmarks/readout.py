@@ -100,7 +100,7 @@ def _most() -> int:
 
 def measure(*, quick: bool = False) -> dict[str, Any]:
     """Return ratios of times, and the peak memory of a readout."""
-    rows, rounds = (100_000, 2) if quick else (ROWS, 7)
+    rows, rounds = (20_000, 2) if quick else (ROWS, 7)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "units.parquet"
         write(path, rows)
