@@ -5,6 +5,7 @@ tests/REPORT.md shows the figures.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,15 @@ def test_mean_effects_of_acic(shared_data: Path) -> None:
         assert abs(found.mean - truth) < 3 * (found.high - found.mean)
 
 
+@cache
+def hillstrom(folder: Path) -> pd.DataFrame:
+    """Return the trial of mails, read once."""
+    return pd.read_csv(folder / "hillstrom" / "hillstrom.csv.gz")
+
+
 def mails(folder: Path, arm: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return features, visits and who got a mail, of one mail against none."""
-    rows = pd.read_csv(folder / "hillstrom" / "hillstrom.csv.gz")
+    rows = hillstrom(folder)
     rows = rows[rows.segment.isin([arm, "No E-Mail"])]
     names = ["recency", "history_segment", "history", "mens", "womens", "zip_code", "newbie", "channel"]
     return rows[names].reset_index(drop=True), rows.visit.to_numpy(float), (rows.segment == arm).to_numpy()
