@@ -5,7 +5,7 @@ from abloop.blueprint.tuning import Limit, Objective
 from abloop.optimize.figures import frontier_figure, volume_figure
 from abloop.tuning.frontier import best, choose, drift, expect, pareto, trusted, volumes
 from abloop.tuning.plan import objectives, search_of
-from abloop.tuning.reading import read, watch
+from abloop.tuning.reading import read, ready, watch
 from abloop.tuning.rounds import pick, propose, status
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "pick",
     "propose",
     "read",
+    "ready",
     "search_of",
     "settings",
     "status",

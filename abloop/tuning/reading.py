@@ -47,7 +47,8 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
     last, found = workspace.comparisons.last(strategy), read_comparison(workspace, strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
     early = early or all(trial.status == "failed" for trial in state.of(begun.number))  # all were abandoned
-    if not early and last is not None and last.draw == begun.comparison and fewest(found) < blueprint.tuning.units:
+    waits = fewest(found, blueprint) < blueprint.tuning.units
+    if not early and waits and last is not None and last.draw == begun.comparison:
         return state
     reason = _unusable(last, begun, found, blueprint)
     trials = [_read_trial(trial, found, blueprint, begun, reason) for trial in state.of(begun.number)]
@@ -62,9 +63,28 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
     )
 
 
-def fewest(found: VersionsReadout) -> int:
-    """Return the units of the arm that has the fewest."""
-    return min(found.units.values(), default=0)
+def fewest(found: VersionsReadout, blueprint: Blueprint) -> int:
+    """Return the units of the arm that has the fewest; of a metric with a window, those for which that has ended.
+
+    One whose default is null does not tell an outcome that never came from one that is still waited for.
+    """
+    those = [metric for metric in blueprint.metrics if metric.window and metric.default is not None]
+    late = {metric.name for metric in those} & wanted_of(blueprint)
+    ended = [arm.mean.n for metric in found.metrics if metric.metric in late for arm in metric.arms]
+    return min([*found.units.values(), *ended], default=0)
+
+
+def ready(workspace: Workspace, strategy: str) -> tuple[int, int]:
+    """Return the units that each arm of the round that runs has at least, and those that it needs; 0 where none runs.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    begun = status(workspace, strategy).open
+    if begun is None or begun.status != "running":
+        return 0, 0
+    _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
+    return fewest(read_comparison(workspace, strategy), blueprint), blueprint.tuning.units
 
 
 def _unusable(last: Comparison | None, begun: Round, found: VersionsReadout, blueprint: Blueprint) -> str:
@@ -104,7 +124,9 @@ def _read_trial(trial: Trial, found: VersionsReadout, blueprint: Blueprint, begu
                 lifts[metric.metric] = Lift(both.difference / abs(both.baseline), LEAST_ERROR)
     missing = sorted(wanted - set(lifts))
     if not reason and missing:
-        reason = f"metric {missing[0]!r} has no change that could be estimated: was it logged?"
+        windows = {metric.name for metric in blueprint.metrics if metric.window}
+        why = "has its window ended?" if missing[0] in windows else "was it logged?"
+        reason = f"metric {missing[0]!r} has no change that could be estimated: {why}"
     if reason:
         return msgspec.structs.replace(trial, status="failed", reason=reason, units=units)
     return msgspec.structs.replace(trial, status="read", lifts=lifts, units=units)

@@ -61,7 +61,7 @@ def tradeoffs(name: str) -> str:
         state=state,
         open=state.open,
         units=_units(name, state),
-        needed=blueprint.tuning.units,
+        needed=tuning.ready(workspace, name)[1],
         arms=blueprint.tuning.arms,
         tries=[tried(trial, best, limits, metrics) for trial in reversed(state.trials)],
         rounds=[dealt(one, state, reach, now) for one in reversed(state.rounds)],
@@ -119,12 +119,12 @@ def read(name: str) -> Response:
     """Read the round that runs and end it."""
     why, workspace = require_why(request.form), source().workspace()
     early = request.form.get("early") == "yes"
-    before = tuning.status(workspace, name)
     state = tuning.read(workspace, name, early=early, who=principal().name)
-    if state == before:
+    if state.open is not None:
+        have, needed = tuning.ready(workspace, name)
         raise DataError(
-            f"round {state.rounds[-1].number} has too few units: {_fewest(name):,} of the "
-            f"{_wanted(name):,} that each arm needs. Wait, or read it early"
+            f"round {state.rounds[-1].number} has too few units: {have:,} of the {needed:,} that each arm needs. "
+            "Wait, or read it early"
         )
     last = state.rounds[-1]
     audited("read round", name, why, {"round": last.number, "status": last.status, "early": early})
@@ -206,15 +206,6 @@ def _units(name: str, state: State) -> dict[str, int]:
     if state.open is None or state.open.status != "running":
         return {}
     return read_comparison(source().workspace(), name).units
-
-
-def _fewest(name: str) -> int:
-    return min(read_comparison(source().workspace(), name).units.values(), default=0)
-
-
-def _wanted(name: str) -> int:
-    workspace = source().workspace()
-    return workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)[1].tuning.units
 
 
 def _foreseen(shown: Shown | None) -> dict[str, Any] | None:

@@ -1,0 +1,50 @@
+"""When a round is mature: its units are there, and the windows of what tuning reads have ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from abloop import tuning
+from abloop.compare import SETTLE_SECONDS
+from abloop.offline import join_rows, ship_spool
+from abloop.store.late import join_late
+from abloop.testing import ManualClock
+from tests.loops import open_loop
+from tests.shop import blueprint
+
+DAY = 86_400.0
+WHO = "test"
+
+
+def test_a_round_waits_for_the_window_of_its_objective(tmp_path: Path) -> None:
+    """Orders count for a week: rows are complete after a minute, and the round is read after the week."""
+    clock = ManualClock()
+    loop = open_loop(tmp_path, clock)
+    metrics: list[dict[str, Any]] = [{**each} for each in blueprint()["metrics"]]
+    metrics[0]["window"] = "7d"
+    plan = {**blueprint()["tuning"], "arms": 1, "units": 20}
+    loop.register(blueprint(metrics=metrics, tuning=plan))
+    tuning.propose(loop, "shop_list", who=WHO)
+    loop.refresh()
+    clock.advance(SETTLE_SECONDS + 1)
+    handle = loop.strategy("shop_list")
+    for number in range(120):
+        handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
+        found = {"orders": 1.0 + number % 3, "compute": 2.0 + number % 2, "latency": 3.0 + number % 2}
+        handle.log_observations(f"u{number}", found)
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "shop_list")
+    join_late(loop, "shop_list")
+    assert tuning.ready(loop, "shop_list") == (0, 20)
+    waiting = tuning.read(loop, "shop_list", who=WHO)
+    assert waiting.rounds[0].status == "running"
+    clock.advance(7 * DAY)
+    join_late(loop, "shop_list")
+    assert tuning.ready(loop, "shop_list")[0] >= 20
+    state = tuning.read(loop, "shop_list", who=WHO)
+    assert state.rounds[0].status == "read"
+    assert set(state.trials[0].lifts) == {"orders", "compute", "latency"}
+    assert tuning.ready(loop, "shop_list") == (0, 0)
+    loop.close()
