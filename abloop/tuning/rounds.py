@@ -20,6 +20,7 @@ from abloop.optimize.propose import propose as suggest
 from abloop.optimize.trials import Point, Round, State, Trial
 from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
+from abloop.tuning.known import known
 from abloop.tuning.logs import score
 from abloop.tuning.plan import search_of
 
@@ -73,7 +74,8 @@ def propose(
         number = len(state.rounds)
         if blueprint.tuning.logs and not state.scored and not state.read():
             state = msgspec.structs.replace(state, scored=score(workspace, strategy, blueprint, progress))
-        found = _proposed(blueprint, state, count or blueprint.tuning.arms)
+        told = known(workspace, state, blueprint, guess=True)
+        found = _proposed(blueprint, told, count or blueprint.tuning.arms)
         trials = tuple(
             Trial(len(state.trials) + at, number, weights, source=source) for at, (weights, source) in enumerate(found)
         )

@@ -152,9 +152,13 @@ def dealt(round_: Round, state: State, reach: Sequence[float], now: float) -> De
 
 
 def banners(
-    state: State, best: Collection[int], comparison: Comparison | None, bounds: Mapping[str, tuple[float, float]]
+    state: State,
+    best: Collection[int],
+    comparison: Comparison | None,
+    bounds: Mapping[str, tuple[float, float]],
+    gone: Mapping[str, int],
 ) -> tuple[Banner, ...]:
-    """Return what a reader must know first."""
+    """Return what a reader must know first; `gone` counts, by why, the trials that do not compare with what serves."""
     found = []
     if not bounds:
         text = "Give weights of the policy a range, low and high, or name tuning.parameters: then they can be turned."
@@ -169,9 +173,15 @@ def banners(
             )
         )
     if last is not None and last.status == "proposed":
-        text = "The process that proposed it ended. Propose again: it goes on where it was, and nothing is doubled."
+        text = (
+            "The process that proposed it ended, or the strategy was paused. Propose again: it goes on where it was, "
+            "and nothing is doubled."
+        )
         found.append(Banner("warning", f"Round {last.number} was not begun", text))
-    if state.read() and not best:
+    for why, count in gone.items():
+        text = f"{why[:1].upper()}{why[1:]}. Nothing is learned from them until that weight or formula serves again."
+        found.append(Banner("note", f"{count} of the trials cannot be compared with what serves", text))
+    if sum(bool(trial.lifts) for trial in state.read()) > sum(gone.values()) and not best:
         text = "Every trial that was read is beyond a limit. Loosen tuning.limits, or give weights other ranges."
         found.append(Banner("warning", "Nothing that was tried keeps the limits", text))
     if comparison is not None and state.open is None:

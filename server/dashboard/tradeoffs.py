@@ -36,6 +36,7 @@ def tradeoffs(name: str) -> str:
     serving = workspace.catalogue.serving(name)
     _, blueprint = workspace.catalogue.blueprint(name, serving.version)
     state, bounds = workspace.tunings.state(name), tuning.tunable(blueprint)
+    known, gone = tuning.today(workspace, name), tuning.left_out(workspace, name)
     goals, limits = tuning.objectives(blueprint), blueprint.tuning.limits
     best = {trial.number for trial in tuning.best(workspace, name)}
     metrics = list(dict.fromkeys([*(goal.metric for goal in goals), *(limit.metric for limit in limits)]))
@@ -66,12 +67,12 @@ def tradeoffs(name: str) -> str:
         tries=[tried(trial, best, limits, metrics) for trial in reversed(state.trials)],
         rounds=[dealt(one, state, reach, now) for one in reversed(state.rounds)],
         best=best,
-        banners=banners(state, best, comparison, bounds),
+        banners=banners(state, best, comparison, bounds, gone),
         comparison=comparison,
-        figure=chart(lambda: frontier_figure(state.trials, goals, limits, drawn, axes=pair)),
+        figure=chart(lambda: frontier_figure(known.trials, goals, limits, drawn, axes=pair)),
         drifts=tuning.drift(workspace, name),
         **_offers(expected, metrics, now),
-        slices=chart(lambda: slices_figure(state.trials, axes[1], served)) if bounds else None,
+        slices=chart(lambda: slices_figure(known.trials, axes[1], served)) if bounds else None,
         volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
         errand=errand,
         foreseen=_foreseen(errand),

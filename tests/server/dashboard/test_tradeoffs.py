@@ -86,6 +86,21 @@ def test_what_keeps_no_limit_is_said(app: Flask, browser: FlaskClient) -> None:
     assert "beaten by none" not in text.replace("which of them none beats", "")
 
 
+def test_trials_under_another_formula_are_named(app: Flask, browser: FlaskClient) -> None:
+    """What no longer compares with what serves stays in the table, is not drawn, and the page says why."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.1, -0.2))
+    policy = blueprint()["policy"]
+    changed = {**policy, "formula": policy["formula"].replace("depth}", "depth * 1}")}
+    register(workspace_of(app), blueprint(policy=changed))
+    page = read(browser, "/tradeoffs/shop_list")
+    assert "1 of the trials cannot be compared with what serves" in page.text
+    assert "Measured under another policy.formula" in page.text
+    assert "+10.0" in page.text
+    assert "No trial was read yet" not in page.text
+    assert "Nothing that was tried keeps the limits" not in page.text
+
+
 def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
     """Every number of the figure is in the table: changes with intervals, units, weights; any two metrics are drawn."""
     register(workspace_of(app), blueprint())
