@@ -59,7 +59,9 @@ def propose(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[s
 
     count, who, why = int(errand.asked.get("arms") or 0), errand.who, errand.why
     state = tuning.propose(workspace, errand.strategy, count=count, who=who, why=why, progress=progress)
-    return f"Round {state.rounds[-1].number} runs.", None
+    last = state.rounds[-1]
+    said = f"says nothing: {last.reason.rstrip('.')}. Propose the next one" if last.reason else "runs"
+    return f"Round {last.number} {said}.", None
 
 
 def foresee(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:

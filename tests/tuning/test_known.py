@@ -79,7 +79,7 @@ def test_a_model_links_what_nothing_measured(tmp_path: Path) -> None:
 
 
 def test_another_formula_begins_anew(tmp_path: Path) -> None:
-    """Renamed weights: old trials are left out with their reason, and no later model dies of them."""
+    """Renamed weights: old trials are left out with their reason, no later model dies of them, and none is picked."""
     loop = open_loop(tmp_path)
     loop.register(blueprint())
     keep(loop, [read(weights, SERVED) for weights in SPREAD])
@@ -91,6 +91,8 @@ def test_another_formula_begins_anew(tmp_path: Path) -> None:
     assert not tuning.best(loop, "shop_list")
     with pytest.raises(DataError, match="needs 4 trials that were read; there are 0"):
         tuning.pareto(loop, "shop_list")
+    with pytest.raises(DataError, match="trial 2 of 'shop_list' cannot be served any more: it was measured under"):
+        tuning.pick(loop, "shop_list", 2, who="test", why="try")
     new = [{f"w_{name}": value for name, value in each.items()} for each in SPREAD]
     keep(loop, [Trial(0, 0, to, "read", lifts=lifts(of, SERVED)) for to, of in zip(new, SPREAD, strict=True)], 2)
     assert tuning.expect(loop, "shop_list", [new[0]])[0]["orders"].mean > 0

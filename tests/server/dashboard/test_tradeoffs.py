@@ -99,6 +99,7 @@ def test_trials_under_another_formula_are_named(app: Flask, browser: FlaskClient
     assert "+10.0" in page.text
     assert "No trial was read yet" not in page.text
     assert "Nothing that was tried keeps the limits" not in page.text
+    assert "cannot be served any more" in post(browser, "/pick/shop_list", 422, trial=0, why="try")
 
 
 def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
