@@ -206,14 +206,13 @@ def broken(found: VersionsReadout, version: int, blueprint: Blueprint, arms: int
         blueprint: Has the limits, and the units that are planned.
         arms: Of the round.
     """
-    limits = {limit.metric: limit for limit in blueprint.tuning.limits}
-    confidence = 1.0 - ALPHA / (
-        arms * sum((each.most is not None) + (each.least is not None) for each in limits.values())
-    )
-    planned = 2.0 * blueprint.tuning.units
-    for metric in found.metrics:
-        limit, both = limits.get(metric.metric), _contrast(metric, version)
-        if limit is None or both is None or both.n < FEWEST_UNITS:
+    limits = blueprint.tuning.limits
+    confidence = 1.0 - ALPHA / (arms * sum((each.most is not None) + (each.least is not None) for each in limits))
+    planned, read = 2.0 * blueprint.tuning.units, {metric.metric: metric for metric in found.metrics}
+    for limit in limits:
+        metric = read.get(limit.metric)
+        both = _contrast(metric, version) if metric is not None else None
+        if both is None or both.n < FEWEST_UNITS:
             continue
         sides: tuple[tuple[float | None, Side], ...] = ((limit.most, "greater"), (limit.least, "less"))
         for bound, side in sides:
@@ -222,5 +221,5 @@ def broken(found: VersionsReadout, version: int, blueprint: Blueprint, arms: int
             seen = always_valid(both, confidence, relative=True, side=side, tuning=planned, null=bound)
             if not seen.reason and (seen.low > bound if side == "greater" else seen.high < bound):
                 words = "at most" if side == "greater" else "at least"
-                return f"{metric.metric} {seen.value:+.1%}, allowed {words} {bound:+.1%} (n = {both.n:,}, always valid)"
+                return f"{limit.metric} {seen.value:+.1%}, allowed {words} {bound:+.1%} (n = {both.n:,}, always valid)"
     return ""

@@ -48,3 +48,27 @@ def test_a_round_waits_for_the_window_of_its_objective(tmp_path: Path) -> None:
     assert set(state.trials[0].lifts) == {"orders", "compute", "latency"}
     assert tuning.ready(loop, "shop_list") == (0, 0)
     loop.close()
+
+
+def test_every_limit_of_a_metric_is_watched(tmp_path: Path) -> None:
+    """Two limits may name one metric, each its side: an arm that breaks the first is abandoned all the same."""
+    clock = ManualClock()
+    loop = open_loop(tmp_path, clock)
+    limits = [{"metric": "latency", "most": 0.02}, {"metric": "latency", "least": -0.9}]
+    loop.register(blueprint(tuning={**blueprint()["tuning"], "limits": limits, "arms": 1, "units": 400}))
+    slow = tuning.propose(loop, "shop_list", who=WHO).trials[0].weights
+    loop.refresh()
+    clock.advance(SETTLE_SECONDS + 1)
+    handle = loop.strategy("shop_list")
+    for number in range(600):
+        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
+        latency = (2.0 if weights and weights["fresh"] == slow["fresh"] else 1.0) + number % 5 / 100
+        handle.log_observations(f"u{number}", {"orders": 1.0 + number % 3, "compute": 2.0, "latency": latency})
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "shop_list")
+    (trial,) = tuning.watch(loop, "shop_list", who=WHO).trials
+    assert trial.status == "failed"
+    assert "abandoned: latency" in trial.reason
+    assert "allowed at most +2.0%" in trial.reason
+    loop.close()
