@@ -64,6 +64,12 @@ def test_each_state_says_what_it_waits_for(tmp_path: Path, capsys: pytest.Captur
     code, said = tune("pick", "--trial", "5", "--weights", "fresh=1", "--why", "two")
     assert code == 1
     assert "in one way" in said
+    code, said = tune("pick", "--trial", "4", "--why", "better")
+    assert "compares version 6 (trial 4) with what serves. Read it: abloop compare shop_list" in said
+    assert "abloop compare shop_list --stop, then abloop rollback shop_list 6 --why TEXT" in said
+    assert main(["compare", "shop_list", "--stop", "--url", url]) == 0
+    assert main(["rollback", "shop_list", "6", "--why", "it holds", "--url", url]) == 0
+    assert tuning.today(loop, "shop_list").trials[4].lifts["orders"].mean == pytest.approx(0.0, abs=1e-12)
     policy = blueprint()["policy"]
     loop.register(blueprint(policy={**policy, "formula": policy["formula"].replace("depth}", "depth * 1}")}))
     said = tune("status")[1]

@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from abloop.loop import Loop
     from abloop.optimize.trials import Point, State, Trial
 
-ACTIONS = ("propose", "status", "read", "frontier", "pick")
+ACTIONS = {
+    "propose": "serve new weights beside those that serve",
+    "status": "say what runs, and what it waits for",
+    "read": "end the round once its units are there (exit code 1 before)",
+    "frontier": "the trade-offs that nothing beats, measured and expected",
+    "pick": "serve one beside what serves, to confirm it",
+}
 
 
 def add_tuning(add: Add) -> None:
     """Add the command."""
     tuned = add("tune", tune, "Tune a strategy's weights by A/B tests: propose, status, read, frontier, pick.")
     tuned.add_argument("strategy", help="its name")
-    tuned.add_argument("action", choices=ACTIONS, help="what to do")
+    tuned.add_argument("action", choices=tuple(ACTIONS), help="; ".join(": ".join(each) for each in ACTIONS.items()))
     tuned.add_argument("--arms", type=int, default=0, help="of a proposal: how many (default: the blueprint's)")
     tuned.add_argument("--early", action="store_true", help="read a round although units are missing")
     tuned.add_argument("--trial", type=int, default=None, help="of a pick: the trial to serve beside what serves")
@@ -140,8 +146,12 @@ def _pick(options: argparse.Namespace, loop: Loop) -> int:
     elif asked:
         choice = _wanted(options, loop)
     begun = tuning.pick(loop, options.strategy, choice, who=user(), why=options.why)
-    what = f"trial {choice}" if isinstance(choice, int) else f"version {begun.entries[1].version}"
-    said = f"{options.strategy} compares {what} with what serves: abloop compare {options.strategy}"
+    name, version = options.strategy, begun.entries[1].version
+    what = f"version {version}" + (f" (trial {choice})" if isinstance(choice, int) else "")
+    said = (
+        f"{name} compares {what} with what serves. Read it: abloop compare {name}\n"
+        f"If it holds, serve it: abloop compare {name} --stop, then abloop rollback {name} {version} --why TEXT"
+    )
     show(options, msgspec.to_builtins(begun), lambda: said)
     return 0
 
