@@ -6,6 +6,7 @@ was, on any machine, and no trial is lost or doubled.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -72,6 +73,9 @@ def propose(
         raise DataError(f"a round of {count} arms; allowed: 1 to {MOST_ARMS}, or 0 for what the blueprint says")
     state, serving = status(workspace, strategy), workspace.catalogue.serving(strategy)
     version, blueprint = workspace.catalogue.blueprint(strategy, serving.version)
+    overtaken = state.open is not None and state.open.status == "proposed" and state.open.baseline != version
+    if overtaken and not workspace.comparisons.current().get(strategy):
+        state = _mark(workspace, state, f"version {version} came to serve before it began", who)
     if state.open is None:
         if not tunable(blueprint):
             fix = "give policy.weights low and high, or name tuning.parameters"
@@ -79,7 +83,7 @@ def propose(
         check_free(workspace, strategy)
         number = len(state.rounds)
         if blueprint.tuning.logs and not state.scored and not state.read():
-            state = msgspec.structs.replace(state, scored=score(workspace, strategy, blueprint, progress))
+            state = msgspec.structs.replace(state, scored=_scored(workspace, strategy, blueprint, progress))
         told = known(workspace, state, blueprint, guess=True)
         found = _proposed(blueprint, told, count or blueprint.tuning.arms)
         trials = tuple(
@@ -91,6 +95,15 @@ def propose(
     elif state.open.status == "running":
         raise DataError(f"round {state.open.number} of {strategy!r} runs; read it first: abloop tune {strategy} read")
     return _begin(workspace, state, who=who, why=why)
+
+
+def _scored(workspace: Workspace, strategy: str, blueprint: Blueprint, progress: Progress) -> tuple[Point, ...]:
+    """Return what the journal says of weights; nothing where it cannot be asked, which costs a hint and no round."""
+    try:
+        return score(workspace, strategy, blueprint, progress)
+    except Exception as error:
+        logging.getLogger(__name__).warning("the journal of %r could not be asked about weights: %s", strategy, error)
+        return ()
 
 
 def _proposed(blueprint: Blueprint, state: State, count: int) -> list[tuple[dict[str, float], str]]:
@@ -139,14 +152,22 @@ def _begin(workspace: Workspace, state: State, *, who: str, why: str) -> State:
     versions = list(dict.fromkeys([begun.baseline, *(each.version for each in trials if each.status == "proposed")]))
     if len(versions) == 1:
         reason = next((each.reason for each in trials if each.reason), "it has no weights but those that serve")
-        trials = [msgspec.structs.replace(each, status="failed", reason=each.reason or reason) for each in trials]
-        round_ = msgspec.structs.replace(begun, status="marked", reason=reason)
-        return workspace.tunings.advance(changed(state, round_, trials), at=workspace.clock(), who=who, why=reason)
+        return _mark(workspace, changed(state, begun, trials), reason, who)
     running = workspace.comparisons.current().get(state.strategy)
     if running is None or [entry.version for entry in running.entries] != versions:
         running = compare(workspace, state.strategy, versions, who=who, why=why or f"tuning: round {begun.number}")
     round_ = msgspec.structs.replace(begun, status="running", comparison=running.id)
     return workspace.tunings.advance(changed(state, round_, trials), at=workspace.clock(), who=who, why="begun")
+
+
+def _mark(workspace: Workspace, state: State, reason: str, who: str) -> State:
+    """Mark the round that is open, which never began."""
+    begun = state.rounds[-1]
+    trials = [
+        msgspec.structs.replace(each, status="failed", reason=each.reason or reason) for each in state.of(begun.number)
+    ]
+    round_ = msgspec.structs.replace(begun, status="marked", reason=reason)
+    return workspace.tunings.advance(changed(state, round_, trials), at=workspace.clock(), who=who, why=reason)
 
 
 def _with_version(workspace: Workspace, base: Blueprint, trial: Trial, who: str) -> Trial:

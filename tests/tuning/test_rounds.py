@@ -12,6 +12,7 @@ from abloop.compare import compare
 from abloop.errors import AbloopError, DataError
 from abloop.loop import Loop
 from abloop.optimize.trials import Lift, Round, State, Trial
+from abloop.rollout.pause import pause, resume
 from tests.loops import open_loop
 from tests.shop import SERVED, blueprint
 from tests.tuning.kept import SPREAD, keep, read
@@ -55,6 +56,39 @@ def test_a_kept_round_that_cannot_begin_is_marked(tmp_path: Path) -> None:
     state = propose(loop)
     assert [each.status for each in state.rounds] == ["marked", "running"]
     assert len(state.of(1)) == 4
+    loop.close()
+
+
+def test_a_proposal_that_was_overtaken_is_made_anew(tmp_path: Path) -> None:
+    """Paused before it began, and another version serves since: a round beside the old one would serve that again."""
+    loop = open_loop(tmp_path)
+    loop.register(blueprint())
+    pause(loop, "shop_list", who=WHO, why="a fire")
+    with pytest.raises(DataError, match=r"is paused\. Resume it first: abloop resume shop_list"):
+        propose(loop)
+    assert tuning.status(loop, "shop_list").rounds[0].status == "proposed"
+    resume(loop, "shop_list", who=WHO, why="it is out")
+    loop.register(blueprint(lifecycle={"ttl": 61}))
+    state = propose(loop)
+    assert [each.status for each in state.rounds] == ["marked", "running"]
+    assert state.rounds[0].reason == "version 6 came to serve before it began"
+    assert loop.comparisons.current()["shop_list"].entries[0].version == 6
+    loop.close()
+
+
+def test_a_journal_that_cannot_be_asked_costs_no_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crash of what scores weights on the journal is logged, and the first round is spread instead."""
+
+    def crash(*_: Any) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr("abloop.tuning.rounds.score", crash)
+    loop = open_loop(tmp_path)
+    loop.register(blueprint())
+    assert {trial.source for trial in propose(loop).trials} == {"spread"}
+    assert "the journal of 'shop_list' could not be asked about weights: of nothing" in caplog.text
     loop.close()
 
 
