@@ -55,6 +55,9 @@ def test_each_state_says_what_it_waits_for(tmp_path: Path, capsys: pytest.Captur
     code, said = tune("read")
     assert code == 1
     assert "round 0 of 'shop_list' has too few units with complete outcomes: 0 of the 300 that each arm needs" in said
+    for words in (["1", "2", "--why", "mine"], ["--stop"]):
+        assert main(["compare", "shop_list", *words, "--url", url]) == 1
+        assert "round 0 of tuning is compared; read it first" in capsys.readouterr().err
     code, said = tune("frontier")
     assert "Nothing is measured: round 0 is not read; abloop tune shop_list read" in said
     assert tune("read", "--early")[0] == 0

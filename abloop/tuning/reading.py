@@ -46,6 +46,7 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
         raise DataError(f"no round of {strategy!r} runs; begin one: abloop tune {strategy} propose")
     last, found = workspace.comparisons.last(strategy), read_comparison(workspace, strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
+    early = early or not found.running  # somebody ended it, or this process did and was killed
     early = early or all(trial.status == "failed" for trial in state.of(begun.number))  # all were abandoned
     waits = fewest(found, blueprint) < blueprint.tuning.units
     if not early and waits and last is not None and last.draw == begun.comparison:

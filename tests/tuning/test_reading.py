@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from abloop import tuning
-from abloop.compare import SETTLE_SECONDS
+from abloop.compare import SETTLE_SECONDS, stop_comparing
 from abloop.offline import join_rows, ship_spool
 from abloop.store.late import join_late
 from abloop.testing import ManualClock
 from tests.loops import open_loop
-from tests.shop import blueprint
+from tests.shop import SERVED, blueprint, draw
 
 DAY = 86_400.0
 WHO = "test"
@@ -71,4 +73,27 @@ def test_every_limit_of_a_metric_is_watched(tmp_path: Path) -> None:
     assert trial.status == "failed"
     assert "abandoned: latency" in trial.reason
     assert "allowed at most +2.0%" in trial.reason
+    loop.close()
+
+
+def test_a_round_that_somebody_ended_is_read(tmp_path: Path) -> None:
+    """Its comparison was stopped from Python: no more units come, so that it is read with those that came."""
+    clock = ManualClock()
+    loop = open_loop(tmp_path, clock)
+    loop.register(blueprint(tuning={**blueprint()["tuning"], "arms": 1, "units": 1_000}))
+    tuning.propose(loop, "shop_list", who=WHO)
+    loop.refresh()
+    clock.advance(SETTLE_SECONDS + 1)
+    handle = loop.strategy("shop_list")
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
+        handle.log_observations(f"u{number}", draw(rng, weights or SERVED))
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "shop_list")
+    stop_comparing(loop, "shop_list", who=WHO, why="by mistake")
+    state = tuning.read(loop, "shop_list", who=WHO)
+    assert state.rounds[0].status == "read"
+    assert state.trials[0].units > 50
     loop.close()
