@@ -79,7 +79,7 @@ def frontier(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[
     from abloop import tuning
 
     del progress
-    known = len(tuning.status(workspace, errand.strategy).read())
+    known = len(tuning.today(workspace, errand.strategy).read())
     points = apart(tuning.pareto(workspace, errand.strategy))
     keep_expected(workspace, errand.strategy, Expected(known, points, workspace.clock(), errand.who))
     if not points:

@@ -19,6 +19,7 @@ TRIALS = {
     "beyond": Chip("beyond a limit", "wait", "!"),
     "proposed": Chip("proposed", "none", "…"),
     "failed": Chip("says nothing", "wait", "!"),
+    "apart": Chip("not comparable", "none", "≠"),
 }
 ROUNDS = {
     "proposed": Chip("not begun", "wait", "…"),
@@ -78,9 +79,21 @@ class Dealt(msgspec.Struct, frozen=True):
     reason: str
 
 
-def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metrics: Sequence[str]) -> Tried:
-    """Return a trial as a line of the table."""
-    kind = trial.status if trial.status != "read" else _kind(trial, best, limits)
+def tried(
+    measured: Trial, today: Trial, best: Collection[int], limits: tuple[Limit, ...], metrics: Sequence[str]
+) -> Tried:
+    """Return a trial as a line of the table.
+
+    Args:
+        measured: As it was read, against what served then.
+        today: Against what serves now; where that cannot be said, what was read stands there, with the reason.
+        best: Numbers of those that none beats.
+        limits: What they must keep.
+        metrics: Of the columns.
+    """
+    apart = bool(measured.lifts) and not today.lifts
+    trial = msgspec.structs.replace(measured, reason=today.reason) if apart else today
+    kind = "apart" if apart else trial.status if trial.status != "read" else _kind(trial, best, limits)
     changes = []
     for metric in metrics:
         lift = trial.lifts.get(metric)
@@ -98,7 +111,7 @@ def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metric
         f"{trial.units:,}",
         TRIALS[kind],
         trial.reason,
-        trial.status == "read",
+        today.status == "read",
     )
 
 

@@ -64,9 +64,12 @@ def tradeoffs(name: str) -> str:
         units=_units(name, state),
         needed=tuning.ready(workspace, name)[1],
         arms=blueprint.tuning.arms,
-        tries=[tried(trial, best, limits, metrics) for trial in reversed(state.trials)],
+        tries=[
+            tried(*both, best, limits, metrics) for both in zip(state.trials[::-1], known.trials[::-1], strict=True)
+        ],
         rounds=[dealt(one, state, reach, now) for one in reversed(state.rounds)],
         best=best,
+        learned=len(known.read()),
         banners=banners(state, best, comparison, bounds, gone),
         comparison=comparison,
         figure=chart(lambda: frontier_figure(known.trials, goals, limits, drawn, axes=pair)),
@@ -130,7 +133,7 @@ def read(name: str) -> Response:
     last = state.rounds[-1]
     audited("read round", name, why, {"round": last.number, "status": last.status, "early": early})
     said = f"Round {last.number} says nothing: {last.reason}." if last.reason else f"Round {last.number} is read."
-    if len(state.read()) >= FEWEST and not last.reason:
+    if len(tuning.today(workspace, name).read()) >= FEWEST and not last.reason:
         with suppress(DataError):  # other work of the strategy is under way; the page has a button for later
             start("frontier", name, "")
         said += " A model of all trials is asked for the frontier."
