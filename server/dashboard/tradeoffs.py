@@ -11,6 +11,7 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from abloop import tuning
+from abloop.blueprint import Blueprint
 from abloop.compare import read_comparison
 from abloop.errors import DataError, UnknownNameError, unknown
 from abloop.optimize.figures import frontier_figure, slices_figure, volume_figure
@@ -45,9 +46,6 @@ def tradeoffs(name: str) -> str:
     comparison = workspace.comparisons.current().get(name)
     errand = shown(name, "propose", "foresee", "frontier")
     served = tuning.settings(blueprint)
-    points = expected.points if expected else ()
-    drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
-    pair = axes if all(axes) else None
     return render_template(
         "tradeoffs.html",
         name=name,
@@ -72,17 +70,30 @@ def tradeoffs(name: str) -> str:
         learned=len(known.read()),
         banners=banners(state, best, comparison, bounds, gone),
         comparison=comparison,
-        figure=chart(lambda: frontier_figure(known.trials, goals, limits, drawn, axes=pair)),
         drifts=tuning.drift(workspace, name),
         **_offers(expected, metrics, now),
-        slices=chart(lambda: slices_figure(known.trials, axes[1], served)) if bounds else None,
-        volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
+        **_figures(known, blueprint, axes, expected, reach),
         errand=errand,
         foreseen=_foreseen(errand),
         command=command("tune", name, "propose"),
         may="edit" in principal().grants,
         percent=percent,
     )
+
+
+def _figures(
+    known: State, blueprint: Blueprint, axes: tuple[str, str], expected: Expected | None, reach: list[float]
+) -> dict[str, Any]:
+    """Return what is drawn of trials against what serves now."""
+    goals, limits, served = tuning.objectives(blueprint), blueprint.tuning.limits, tuning.settings(blueprint)
+    points = expected.points if expected else ()
+    drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
+    pair = axes if all(axes) else None
+    return {
+        "figure": chart(lambda: frontier_figure(known.trials, goals, limits, drawn, axes=pair)),
+        "slices": chart(lambda: slices_figure(known.trials, axes[1], served)) if tuning.tunable(blueprint) else None,
+        "volumes": chart(lambda: volume_figure(reach)) if any(reach) else None,
+    }
 
 
 def _offers(expected: Expected | None, metrics: list[str], now: float) -> dict[str, Any]:
