@@ -6,7 +6,8 @@ from abloop.optimize.figures import frontier_figure, volume_figure
 from abloop.tuning.frontier import best, choose, drift, expect, left_out, pareto, today, trusted, volumes
 from abloop.tuning.plan import objectives, search_of
 from abloop.tuning.reading import read, ready, watch
-from abloop.tuning.rounds import pick, propose, status
+from abloop.tuning.rounds import pick, propose
+from abloop.tuning.steps import status
 
 __all__ = [
     "Limit",

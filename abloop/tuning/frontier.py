@@ -18,7 +18,8 @@ from abloop.store.workspace import Workspace
 from abloop.tuning.known import known
 from abloop.tuning.known import left_out as left_out_of
 from abloop.tuning.plan import objectives, search_of
-from abloop.tuning.rounds import check_weights, status
+from abloop.tuning.rounds import check_weights
+from abloop.tuning.steps import status
 
 
 def best(workspace: Workspace, strategy: str) -> list[Trial]:

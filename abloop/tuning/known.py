@@ -72,13 +72,13 @@ def known(workspace: Workspace, state: State, blueprint: Blueprint, *, guess: bo
             trials.append(msgspec.structs.replace(each.trial, lifts={}, reason=UNLINKED))
         else:
             trials.append(msgspec.structs.replace(each.trial, lifts=lifts if each.trial.lifts else {}))
-    first = zeros.get(0, now)
+    asked = zeros.get(-1, zeros.get(0, now))
     scored: tuple[Point, ...] = ()
-    if not isinstance(first, str):
+    if not isinstance(asked, str):
         scored = tuple(
-            msgspec.structs.replace(point, weights=_full(point.weights, first, blueprint), lifts=lifts)
+            msgspec.structs.replace(point, weights=_full(point.weights, asked, blueprint), lifts=lifts)
             for point in state.scored
-            if (lifts := moved(point.lifts, first))
+            if (lifts := moved(point.lifts, asked))
         )
     return msgspec.structs.replace(state, trials=tuple(trials), scored=scored)
 
@@ -109,16 +109,18 @@ def against(lift: Lift, offset: Lift) -> Lift:
 
 
 def _zeros(workspace: Workspace, state: State, blueprint: Blueprint) -> dict[int, Weights | str]:
-    """Return what served in each round, by the names of today, or why that cannot be said."""
+    """Return what served in each round, by the names of today, or why that cannot be said; -1 for the journal."""
     found: dict[int, Weights | str] = {}
-    versions = {each.baseline for each in state.rounds}
-    served = {version: workspace.catalogue.blueprint(state.strategy, version)[1] for version in versions}
-    for each in state.rounds:
-        then = served[each.baseline]
+    versions = {each.number: each.baseline for each in state.rounds}
+    if state.scored and state.scored_by:
+        versions[-1] = state.scored_by
+    served = {each: workspace.catalogue.blueprint(state.strategy, each)[1] for each in set(versions.values())}
+    for number, version in versions.items():
+        then = served[version]
         if then.policy.formula.split() != blueprint.policy.formula.split() or then.space.type != blueprint.space.type:
-            found[each.number] = "measured under another policy.formula"
+            found[number] = "measured under another policy.formula"
         else:
-            found[each.number] = settings(msgspec.structs.replace(then, tuning=blueprint.tuning))
+            found[number] = settings(msgspec.structs.replace(then, tuning=blueprint.tuning))
     return found
 
 

@@ -7,8 +7,9 @@ import math
 import msgspec
 
 from abloop.blueprint import Blueprint
+from abloop.blueprint.parameters import settings, tunable, with_settings
 from abloop.compare import VersionsReadout, abandon_version, read_comparison, stop_comparing
-from abloop.errors import DataError
+from abloop.errors import AbloopError, DataError
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.readout import SRM_ALARM, MetricResult
 from abloop.stats.compare import Estimate, Side, effect, t_quantile
@@ -17,7 +18,7 @@ from abloop.stats.sequential import always_valid
 from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
 from abloop.tuning.plan import objectives
-from abloop.tuning.rounds import changed, status
+from abloop.tuning.steps import changed, status
 
 ALPHA = 0.05  # of abandoning any arm of a round that keeps all limits, however often one looks
 LEAST_ERROR = 1e-9
@@ -62,6 +63,45 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
     return workspace.tunings.advance(
         changed(state, round_, trials), at=workspace.clock(), who=who, why=reason or "read"
     )
+
+
+def confirmed(workspace: Workspace, state: State) -> State:
+    """Return a state with the newest comparison as one more round, where it confirmed weights; not kept.
+
+    Two versions that differ in their weights alone, compared and ended, say as much as a round of one arm, and link the
+    rounds beside the one to those beside the other. One that says nothing, or came before any round, is left out.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        state: All that is known; no round is open.
+    """
+    last = workspace.comparisons.last(state.strategy)
+    if (
+        not state.rounds
+        or last is None
+        or len(last.entries) != 2
+        or last.draw in {each.comparison for each in state.rounds}
+    ):
+        return state
+    first, second = (workspace.catalogue.blueprint(state.strategy, entry.version)[1] for entry in last.entries)
+    before, after = settings(first), settings(second)
+    if with_settings(first, after) != second:
+        return state
+    weights = {name: value for name, value in after.items() if name in tunable(first) or before[name] != value}
+    begun = Round(len(state.rounds), last.entries[0].version, "read", last.draw, last.at)
+    version = last.entries[1].version
+    trial = Trial(len(state.trials), begun.number, weights, version=version, source="confirmed")
+    try:
+        found = read_comparison(workspace, state.strategy)
+        reason = _unusable(last, begun, found, first)
+    except AbloopError:  # the table cannot be read: a round is proposed all the same
+        return state
+    if reason or 2 * fewest(found, first) < FEWEST_UNITS:
+        return state
+    trial = _read_trial(trial, found, first, begun, "")
+    if trial.status != "read":
+        return state
+    return msgspec.structs.replace(state, rounds=(*state.rounds, begun), trials=(*state.trials, trial))
 
 
 def fewest(found: VersionsReadout, blueprint: Blueprint) -> int:

@@ -28,6 +28,8 @@ from abloop.store.workspace import Workspace
 from abloop.tuning.known import known
 from abloop.tuning.logs import score
 from abloop.tuning.plan import search_of
+from abloop.tuning.reading import confirmed
+from abloop.tuning.steps import changed, status
 
 Progress = Callable[[int, int], None]
 MOST_ARMS = 100  # of a round
@@ -37,16 +39,6 @@ ROUNDED = 1e-6  # by how much a sum of weights may miss its bounds: weights are 
 
 def silent(done: int, total: int) -> None:
     """Say nothing of progress."""
-
-
-def status(workspace: Workspace, strategy: str) -> State:
-    """Return all that is known of a strategy's tuning.
-
-    Raises:
-        UnknownNameError: There is no such strategy.
-    """
-    workspace.catalogue.serving(strategy)
-    return workspace.tunings.state(strategy)
 
 
 def propose(
@@ -81,9 +73,11 @@ def propose(
             fix = "give policy.weights low and high, or name tuning.parameters"
             raise DataError(f"strategy {strategy!r} has nothing with a range; {fix}")
         check_free(workspace, strategy)
+        state = confirmed(workspace, state)
         number = len(state.rounds)
         if blueprint.tuning.logs and not state.scored and not state.read():
-            state = msgspec.structs.replace(state, scored=_scored(workspace, strategy, blueprint, progress))
+            scored = _scored(workspace, strategy, blueprint, progress)
+            state = msgspec.structs.replace(state, scored=scored, scored_by=version)
         told = known(workspace, state, blueprint, guess=True)
         found = _proposed(blueprint, told, count or blueprint.tuning.arms)
         trials = tuple(
@@ -273,13 +267,3 @@ def check_weights(blueprint: Blueprint, weights: Mapping[str, float]) -> None:
         low_, high_ = (-math.inf if each.least is None else each.least, math.inf if each.most is None else each.most)
         if not low_ - ROUNDED <= total <= high_ + ROUNDED:
             raise DataError(f"tuning.sums[{index}] is {total:g} with these weights; allowed: {low_:g} to {high_:g}")
-
-
-def changed(state: State, round_: Round, trials: Sequence[Trial]) -> State:
-    """Return a state with a round and its trials replaced."""
-    new = {trial.number: trial for trial in trials}
-    return msgspec.structs.replace(
-        state,
-        rounds=(*state.rounds[:-1], round_),
-        trials=tuple(new.get(trial.number, trial) for trial in state.trials),
-    )

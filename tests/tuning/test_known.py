@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from abloop import tuning
+from abloop.blueprint import from_mapping
 from abloop.errors import DataError
-from abloop.optimize.trials import Lift, Trial
+from abloop.optimize.trials import Lift, Point, Trial
 from abloop.tuning.known import against, known
 from tests.loops import open_loop
 from tests.shop import SERVED, blueprint
@@ -117,6 +119,29 @@ def test_ranges_come_and_go(tmp_path: Path) -> None:
     keep(loop, [read(SPREAD[0], SERVED)], baseline=2)
     loop.register(blueprint(policy={**policy, "weights": fixed}, lifecycle={"ttl": 61}))  # and none again
     assert tuning.left_out(loop, "shop_list") == {"measured with fresh 0.6, which is 0.2 now and has no range": 1}
+    loop.close()
+
+
+def test_what_the_journal_said_moves_too(tmp_path: Path) -> None:
+    """Logs told changes against what served when they were asked: they are turned as trials are, or left out."""
+    loop = open_loop(tmp_path)
+    loop.register(blueprint())
+    kept = keep(loop, [read(weights, SERVED) for weights in SPREAD[:4]])
+    points = tuple(Point(weights, lifts(weights, SERVED)) for weights in SPREAD)
+    for version in (0, 1):
+        state = msgspec.structs.replace(kept, scored=points, scored_by=version)
+        for weights, zero in ((SERVED, SERVED), (SPREAD[0], SPREAD[0])):
+            served = from_mapping(weighted(weights))
+            told = known(loop, state, served)
+            assert len(told.scored) == 8
+            for point in told.scored:
+                for metric, lift in lifts(point.weights, zero).items():
+                    assert point.lifts[metric].mean == pytest.approx(lift.mean, abs=1e-12)
+    policy = {
+        **blueprint()["policy"],
+        "formula": "{'fresh': fresh, 'price': price, 'taste': taste, 'depth': depth * 1}",
+    }
+    assert not known(loop, state, from_mapping(blueprint(policy=policy))).scored
     loop.close()
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from abloop import tuning
 from abloop.compare import SETTLE_SECONDS, stop_comparing
 from abloop.offline import join_rows, ship_spool
+from abloop.rollout.versions import rollback as serve_version
 from abloop.store.late import join_late
 from abloop.testing import ManualClock
 from tests.loops import open_loop
 from tests.shop import SERVED, blueprint, draw
+from tests.tuning.kept import SPREAD, keep, lifts, read
 
 DAY = 86_400.0
 WHO = "test"
@@ -96,4 +98,40 @@ def test_a_round_that_somebody_ended_is_read(tmp_path: Path) -> None:
     state = tuning.read(loop, "shop_list", who=WHO)
     assert state.rounds[0].status == "read"
     assert state.trials[0].units > 50
+    loop.close()
+
+
+def test_a_confirmation_is_learned_from(tmp_path: Path) -> None:
+    """What a pick measured beside what served is a round of one arm: it links all rounds before to those after it."""
+    clock, rng = ManualClock(), np.random.default_rng(1)
+    loop = open_loop(tmp_path, clock)
+    loop.register(blueprint())
+    keep(loop, [read(weights, SERVED) for weights in SPREAD])
+    picked = {"fresh": 0.5, "price": 0.5, "taste": 0.5, "depth": 0.5}  # which no round tried
+    version = tuning.pick(loop, "shop_list", picked, who=WHO, why="a compromise").entries[1].version
+    loop.refresh()
+    clock.advance(SETTLE_SECONDS + 1)
+    handle = loop.strategy("shop_list")
+    for number in range(1_000):
+        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
+        handle.log_observations(f"u{number}", draw(rng, weights or SERVED))
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "shop_list")
+    stop_comparing(loop, "shop_list", who=WHO, why="it holds")
+    serve_version(loop, "shop_list", version, who=WHO, why="it holds")
+    assert len(tuning.left_out(loop, "shop_list")) == 1
+    state = tuning.propose(loop, "shop_list", who=WHO)
+    assert [(each.status, each.baseline) for each in state.rounds] == [("read", 1), ("read", 1), ("running", version)]
+    (trial,) = state.of(1)
+    assert (trial.source, trial.weights, trial.number) == ("confirmed", picked, 8)
+    for metric, lift in lifts(picked, SERVED).items():
+        assert abs(trial.lifts[metric].mean - lift.mean) < 4 * trial.lifts[metric].error
+    assert not tuning.left_out(loop, "shop_list")
+    told = tuning.today(loop, "shop_list")
+    for each in told.trials[:8]:
+        for metric, lift in lifts(each.weights, picked).items():
+            assert abs(each.lifts[metric].mean - lift.mean) < 4 * each.lifts[metric].error
+    tuning.read(loop, "shop_list", early=True, who=WHO)
+    assert len(tuning.propose(loop, "shop_list", who=WHO).rounds) == 4  # and is told once
     loop.close()
