@@ -95,15 +95,13 @@ def left_out(raw: State, told: State) -> dict[str, int]:
 def against(lift: Lift, offset: Lift) -> Lift:
     """Return a change as one against other weights, given what those changed against the same.
 
-    The error is that of a ratio of two independent estimates, by the delta method.
+    The error is that of a ratio of two independent estimates, by the delta method; `offset` is above -1.
 
     Example:
         >>> round(against(Lift(0.21, 0.0), Lift(0.1, 0.0)).mean, 9)
         0.1
     """
     base = 1.0 + offset.mean
-    if base <= 0.0:
-        return Lift(lift.mean, math.inf)
     ratio = (1.0 + lift.mean) / base
     return Lift(ratio - 1.0, math.hypot(lift.error, ratio * offset.error) / base)
 
@@ -148,7 +146,8 @@ def _measured(those: Sequence[Placed], zero: Weights, now: Weights) -> dict[str,
     for each in those:
         if each.trial.status == "read" and (each.zero, each.at) in ((zero, now), (now, zero)):
             for metric, lift in each.trial.lifts.items():
-                seen.setdefault(metric, []).append(lift if each.zero == zero else against(Lift(0.0, 0.0), lift))
+                if lift.mean > -1.0:  # nothing is a share of nothing
+                    seen.setdefault(metric, []).append(lift if each.zero == zero else against(Lift(0.0, 0.0), lift))
     found = {}
     for metric, lifts in seen.items():
         precise = [lift.error**-2 for lift in lifts]
@@ -160,7 +159,8 @@ def _measured(those: Sequence[Placed], zero: Weights, now: Weights) -> dict[str,
 def _guessed(trials: Sequence[Trial], zero: Weights, now: Weights, blueprint: Blueprint) -> dict[str, Lift]:
     """Return what a model of the trials beside other weights expects the weights of now to change; nothing if none."""
     try:
-        return learn(msgspec.structs.replace(search_of(blueprint), served=zero), trials).expect([now])[0]
+        (found,) = learn(msgspec.structs.replace(search_of(blueprint), served=zero), trials).expect([now])
+        return {metric: lift for metric, lift in found.items() if lift.mean > -1.0}
     except (DataError, MissingExtraError):
         return {}
 

@@ -122,6 +122,17 @@ def test_ranges_come_and_go(tmp_path: Path) -> None:
     loop.close()
 
 
+def test_nothing_is_no_measure(tmp_path: Path) -> None:
+    """Weights that brought no orders at all come to serve: no change of orders can be a share of that, others can."""
+    loop = open_loop(tmp_path)
+    loop.register(blueprint())
+    none = {**lifts(SPREAD[0], SERVED), "orders": Lift(-1.0, 0.001)}
+    keep(loop, [Trial(0, 0, SPREAD[0], "read", lifts=none), read(SPREAD[1], SERVED)])
+    loop.register(weighted(SPREAD[0]))
+    assert set(tuning.today(loop, "shop_list").trials[1].lifts) == {"compute", "latency"}
+    loop.close()
+
+
 def test_what_the_journal_said_moves_too(tmp_path: Path) -> None:
     """Logs told changes against what served when they were asked: they are turned as trials are, or left out."""
     loop = open_loop(tmp_path)
