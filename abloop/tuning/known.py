@@ -17,7 +17,7 @@ from abloop.store.workspace import Workspace
 from abloop.tuning.plan import search_of
 
 Weights = dict[str, float]
-UNLINKED = "measured against other weights than serve now, and no round tried these"
+UNLINKED = "measured against other weights than serve now, which no round tried; a model links them where it can"
 
 
 class Placed(NamedTuple):

@@ -192,7 +192,7 @@ def banners(
         )
         found.append(Banner("warning", f"Round {last.number} was not begun", text))
     for why, count in gone.items():
-        text = f"{why[:1].upper()}{why[1:]}. Nothing is learned from them until that weight or formula serves again."
+        text = f"{why[:1].upper()}{why[1:]}. The table keeps what they changed against what served then."
         found.append(Banner("note", f"{count} of the trials cannot be compared with what serves", text))
     if sum(bool(trial.lifts) for trial in state.read()) > sum(gone.values()) and not best:
         text = "Every trial that was read is beyond a limit. Loosen tuning.limits, or give weights other ranges."
