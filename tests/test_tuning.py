@@ -437,6 +437,13 @@ WRONG = [
     ({"limits": [{"metric": "latency"}]}, "limits nothing"),
     ({"limits": [{"metric": "latency", "most": 0, "least": 1}]}, "least 1 above most 0"),
     ({"arms": 0}, r"tuning\.arms"),
+    ({"objectives": [{"metric": "orders", "better": "low"}]}, r"better: unknown value 'low'\. Did you mean 'lower'"),
+    (
+        {"sums": [{"weights": {"w_fresh": 1, "w_rich": -1}, "most": -1.5}]},
+        r"by no weights: in their ranges it is -1 to 2",
+    ),
+    ({"sums": [{"weights": {"w_fresh": 1, "w_rich": 1}, "least": 3}]}, r"by no weights: in their ranges it is -1 to 2"),
+    ({"among": [{"w_fresh": 2}]}, r"tuning\.among\[0\]\.w_fresh is 2; allowed: 0 to 1"),
     ({"units": 1}, r"tuning\.units"),
     ({"parameters": [{"name": "ranking.mst", "low": 1, "high": 5}]}, "Did you mean 'ranking.most'"),
     ({"parameters": [{"name": "ranking.most", "low": 1, "high": 5}]}, r"does nothing without ranking\.diverse"),
