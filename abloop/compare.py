@@ -103,6 +103,20 @@ def stop_comparing(workspace: Workspace, strategy: str, *, who: str, why: str) -
     return workspace.comparisons.add(Comparison(strategy, (), workspace.clock(), who, why))
 
 
+def check_no_round(workspace: Workspace, strategy: str) -> None:
+    """Refuse to end or replace, by hand, the comparison of a round of tuning: its units would be lost.
+
+    Raises:
+        DataError: A round runs.
+    """
+    begun = workspace.tunings.state(strategy).open
+    if begun is not None and begun.status == "running":
+        raise DataError(
+            f"round {begun.number} of tuning is compared; read it first, on the page of trade-offs, or with "
+            f"abloop tune {strategy} read --early"
+        )
+
+
 def abandon_version(workspace: Workspace, strategy: str, version: int, *, who: str, why: str) -> Comparison:
     """Let the first version of the running comparison decide for the units of another; all other units keep theirs.
 

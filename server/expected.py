@@ -69,14 +69,18 @@ def keep(workspace: Workspace, strategy: str, expected: Expected) -> None:
 
 
 def newest(workspace: Workspace, strategy: str) -> Expected | None:
-    """Return the newest frontier that was expected; None where there is none, or only one that another abloop wrote.
+    """Return the newest frontier that was expected, as changes against what serves now.
+
+    None where there is none, where another version serves since, or where another abloop wrote it.
 
     Args:
         workspace: Where the strategy is.
         strategy: Its name.
     """
     found = workspace.reports.newest(strategy, KIND)
+    if found is None or found.version != workspace.catalogue.serving(strategy).version:
+        return None
     try:
-        return None if found is None else _decoder.decode(found.body)
+        return _decoder.decode(found.body)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None

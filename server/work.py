@@ -59,7 +59,9 @@ def propose(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[s
 
     count, who, why = int(errand.asked.get("arms") or 0), errand.who, errand.why
     state = tuning.propose(workspace, errand.strategy, count=count, who=who, why=why, progress=progress)
-    return f"Round {state.rounds[-1].number} runs.", None
+    last = state.rounds[-1]
+    said = f"says nothing: {last.reason.rstrip('.')}. Propose the next one" if last.reason else "runs"
+    return f"Round {last.number} {said}.", None
 
 
 def foresee(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[str, Any]:
@@ -77,7 +79,7 @@ def frontier(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[
     from abloop import tuning
 
     del progress
-    known = len(tuning.status(workspace, errand.strategy).read())
+    known = len(tuning.today(workspace, errand.strategy).read())
     points = apart(tuning.pareto(workspace, errand.strategy))
     keep_expected(workspace, errand.strategy, Expected(known, points, workspace.clock(), errand.who))
     if not points:

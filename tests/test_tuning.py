@@ -96,7 +96,7 @@ def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
     volumes = tuning.volumes(loop, "shop_list")
     assert len(volumes) == 5
     assert volumes == sorted(volumes)
-    with pytest.raises(DataError, match="weight 'w_cheap' is None; allowed: 0 to 1"):
+    with pytest.raises(DataError, match="weight 'w_cheap' is not given; allowed: 0 to 1"):
         tuning.expect(loop, "shop_list", [{"w_fresh": 0.5}])
     confirmed = tuning.pick(loop, "shop_list", halved, who=WHO, why="half the computing")
     made = loop.catalogue.blueprint("shop_list", confirmed.entries[1].version)[1]
@@ -427,7 +427,7 @@ def test_a_parameter_is_turned_for_what_decisions_cost(tmp_path: Path) -> None:
         true = spent(trial.weights["keen"], trial.weights["space.high"]) / spent(8.0, 8.0) - 1
         assert abs(trial.lifts["spent"].mean - true) < 4 * trial.lifts["spent"].error
         assert set(trial.lifts) == {"joy", "spent", "took"}
-    with pytest.raises(DataError, match=r"parameter 'space.high' is 11\.0; allowed: 2 to 10"):
+    with pytest.raises(DataError, match=r"parameter 'space.high' is 11; allowed: 2 to 10"):
         tuning.pick(loop, "shop_list", {"keen": 5.0, "space.high": 11.0}, who=WHO, why="try")
     loop.close()
 
@@ -437,6 +437,13 @@ WRONG = [
     ({"limits": [{"metric": "latency"}]}, "limits nothing"),
     ({"limits": [{"metric": "latency", "most": 0, "least": 1}]}, "least 1 above most 0"),
     ({"arms": 0}, r"tuning\.arms"),
+    ({"objectives": [{"metric": "orders", "better": "low"}]}, r"better: unknown value 'low'\. Did you mean 'lower'"),
+    (
+        {"sums": [{"weights": {"w_fresh": 1, "w_rich": -1}, "most": -1.5}]},
+        r"by no weights: in their ranges it is -1 to 2",
+    ),
+    ({"sums": [{"weights": {"w_fresh": 1, "w_rich": 1}, "least": 3}]}, r"by no weights: in their ranges it is -1 to 2"),
+    ({"among": [{"w_fresh": 2}]}, r"tuning\.among\[0\]\.w_fresh is 2; allowed: 0 to 1"),
     ({"units": 1}, r"tuning\.units"),
     ({"parameters": [{"name": "ranking.mst", "low": 1, "high": 5}]}, "Did you mean 'ranking.most'"),
     ({"parameters": [{"name": "ranking.most", "low": 1, "high": 5}]}, r"does nothing without ranking\.diverse"),

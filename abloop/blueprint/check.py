@@ -43,6 +43,7 @@ def check(blueprint: Blueprint) -> Blueprint:
     check_experiment(blueprint)
     check_reading(blueprint, blueprint.readout)
     _check_parameters(blueprint)
+    _check_sums(blueprint)
     return blueprint
 
 
@@ -75,6 +76,20 @@ def _check_parameters(blueprint: Blueprint) -> None:
             except BlueprintError as error:
                 message = f"{place}.{end}: {str(error).removeprefix('blueprint: ')}"
                 raise BlueprintError(message, place=f"{place}.{end}") from error
+
+
+def _check_sums(blueprint: Blueprint) -> None:
+    """Check that some weights, each in its range, keep what tuning wants them to keep together, one sum at a time."""
+    weights = {each.name: each for each in blueprint.policy.weights}
+    for index, each in enumerate(blueprint.tuning.sums):
+        least = most = 0.0
+        for name, factor in each.weights.items():
+            weight = weights[name]
+            ends = [weight.value if end is None else end for end in (weight.low, weight.high)]
+            least, most = least + min(factor * end for end in ends), most + max(factor * end for end in ends)
+        if (each.most is not None and each.most < least) or (each.least is not None and each.least > most):
+            message = f"tuning.sums[{index}] can be kept by no weights: in their ranges it is {least:g} to {most:g}"
+            raise BlueprintError(f"{message}; change its bounds or theirs", place=f"tuning.sums[{index}]")
 
 
 def _check_names(blueprint: Blueprint) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from abloop import validate
 from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
 from abloop.blueprint.policy import challenged, compile_formula
@@ -178,7 +180,8 @@ def _check_sums(blueprint: Blueprint) -> None:
         for name, value in weights.items():
             low, high = (ranges | beside)[name]
             if (low is not None and value < low) or (high is not None and value > high):
-                raise _refuse(f"tuning.among[{index}].{name}", f"is {value:g}", f"{low} to {high}")
+                ends = f"{-math.inf if low is None else low:g} to {math.inf if high is None else high:g}"
+                raise _refuse(f"tuning.among[{index}].{name}", f"is {value:g}", f"allowed: {ends}")
 
 
 def check_ranking(blueprint: Blueprint) -> None:

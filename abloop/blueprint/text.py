@@ -142,6 +142,8 @@ def _known(raw: object, spec: Any, path: str) -> Any:
                 raise BlueprintError(f"{inner}: {unknown('key', key, fields)}", place=inner)
             found[key] = _known(value, fields[key], inner)
         return found
+    if typing.get_origin(spec) is typing.Literal and isinstance(raw, str) and raw not in typing.get_args(spec):
+        raise BlueprintError(f"{path}: {unknown('value', raw, typing.get_args(spec))}", place=path)
     if spec == Seconds and isinstance(raw, str):
         return _seconds(raw, path)
     if typing.get_origin(spec) is tuple and isinstance(raw, list):

@@ -106,11 +106,13 @@ def rollback(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Begin, end or print a comparison of versions."""
+    from abloop.compare import check_no_round, read_comparison, stop_comparing
     from abloop.compare import compare as begin
-    from abloop.compare import read_comparison, stop_comparing
     from abloop.report import comparison_text
 
     with closing(open_loop(options)) as loop:
+        if options.versions or options.stop:
+            check_no_round(loop, options.strategy)
         if options.versions:
             shares = _numbers(options.shares) or None
             begun = begin(loop, options.strategy, options.versions, shares=shares, who=user(), why=options.why)

@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from abloop.loop import Loop
     from abloop.optimize.trials import Point, State, Trial
 
-ACTIONS = ("propose", "status", "read", "frontier", "pick")
+ACTIONS = {
+    "propose": "serve new weights beside those that serve",
+    "status": "say what runs, and what it waits for",
+    "read": "end the round once its units are there (exit code 1 before)",
+    "frontier": "the trade-offs that nothing beats, measured and expected",
+    "pick": "serve one beside what serves, to confirm it",
+}
 
 
 def add_tuning(add: Add) -> None:
     """Add the command."""
     tuned = add("tune", tune, "Tune a strategy's weights by A/B tests: propose, status, read, frontier, pick.")
     tuned.add_argument("strategy", help="its name")
-    tuned.add_argument("action", choices=ACTIONS, help="what to do")
+    tuned.add_argument("action", choices=tuple(ACTIONS), help="; ".join(": ".join(each) for each in ACTIONS.items()))
     tuned.add_argument("--arms", type=int, default=0, help="of a proposal: how many (default: the blueprint's)")
     tuned.add_argument("--early", action="store_true", help="read a round although units are missing")
     tuned.add_argument("--trial", type=int, default=None, help="of a pick: the trial to serve beside what serves")
@@ -57,13 +63,36 @@ def tune(options: argparse.Namespace) -> int:
                 bar_of = partial(bar, "asking the journal")
                 state = tuning.propose(loop, name, count=options.arms, who=who, why=options.why, progress=bar_of)
         elif options.action == "read":
-            state = tuning.read(loop, name, early=options.early, who=who)
+            state = _read(options, loop, who)
         else:
             state = tuning.status(loop, name)
-        drifts = tuning.drift(loop, name)
-    told_of = {**msgspec.to_builtins(state), "drift": msgspec.to_builtins(drifts)}
-    show(options, told_of, lambda: "\n".join([_words(state), *(each.words for each in drifts)]))
+        drifts, gone = tuning.drift(loop, name), tuning.left_out(loop, name)
+        ready, needed = tuning.ready(loop, name)
+    more = {"drift": msgspec.to_builtins(drifts), "left_out": gone, "ready": ready, "needed": needed}
+    lines = [_words(state, ready, needed), *(each.words for each in drifts), *_gone(gone)]
+    show(options, {**msgspec.to_builtins(state), **more}, lambda: "\n".join(lines))
     return 0
+
+
+def _read(options: argparse.Namespace, loop: Loop, who: str) -> State:
+    """Read the round that runs; refuse while its units are missing."""
+    from abloop import tuning
+
+    state = tuning.read(loop, options.strategy, early=options.early, who=who)
+    if state.open is not None:
+        ready, needed = tuning.ready(loop, options.strategy)
+        raise DataError(
+            f"round {state.open.number} of {options.strategy!r} has too few units with complete outcomes: {ready:,} of "
+            f"the {needed:,} that each arm needs. Wait, or read it with --early"
+        )
+    return state
+
+
+def _gone(gone: dict[str, int]) -> list[str]:
+    """Return which trials are not learned from, as lines."""
+    return [
+        f"{count} trial{'s' * (count > 1)} cannot be compared with what serves: {why}" for why, count in gone.items()
+    ]
 
 
 def _frontier(options: argparse.Namespace, loop: Loop) -> int:
@@ -75,33 +104,54 @@ def _frontier(options: argparse.Namespace, loop: Loop) -> int:
         point = _wanted(options, loop)
         show(options, {"strategy": name, "point": msgspec.to_builtins(point)}, lambda: _point(point, name))
         return 0
-    trials, missing = tuning.best(loop, name), ""
+    state, trials, missing = tuning.today(loop, name), tuning.best(loop, name), ""
     points: tuple[Point, ...] = ()
     try:
         points = tuning.pareto(loop, name)
+        missing = "" if points else "no weights are expected to keep the limits; widen tuning.limits, or the ranges"
     except (DataError, MissingExtraError) as error:
         missing = str(error)
-    data = {"trials": trials, "expected": points, "volumes": tuning.volumes(loop, name), "missing": missing}
-    text = [f"Measured, beaten by none:\n{_table(trials)}"]
+    volumes, gone = tuning.volumes(loop, name), tuning.left_out(loop, name)
+    data = {"trials": trials, "expected": points, "volumes": volumes, "missing": missing, "left_out": gone}
+    text = [f"Measured, beaten by none:\n{_table(trials)}" if trials else f"Nothing is measured: {_unmeasured(state)}"]
     text += [f"\nExpected, beaten by none:\n{_expected(points)}"] if points else [f"\nNothing is expected: {missing}"]
-    show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join(text))
+    if any(volumes):
+        text.append(f"\nHypervolume, round by round: {', '.join(f'{each:.4g}' for each in volumes)}")
+    show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join([*text, *_gone(gone)]))
     return 0
+
+
+def _unmeasured(state: State) -> str:
+    """Return why no trial is on the frontier, and what to do."""
+    if any(trial.lifts for trial in state.read()):
+        return "every trial that was read is beyond a limit; widen tuning.limits, or give weights other ranges"
+    if state.open is not None:
+        action = "read" if state.open.status == "running" else "propose"
+        return f"round {state.open.number} is not read; abloop tune {state.strategy} {action}"
+    return f"no trial was read; abloop tune {state.strategy} propose"
 
 
 def _pick(options: argparse.Namespace, loop: Loop) -> int:
     """Serve what was chosen beside what serves."""
     from abloop import tuning
 
-    choice: int | Point | dict[str, float] | None = options.trial
+    asked = bool(options.keep or options.least or options.most)
+    if (options.trial is not None) + bool(options.weights) + asked != 1 or not options.why:
+        raise DataError(
+            "name what to serve, in one way, and why: --trial NUMBER (or --weights, or --keep and --least) --why TEXT"
+        )
+    choice: int | Point | dict[str, float] = options.trial
     if options.weights:
         choice = parse_weights(options.weights)
-    elif options.keep or options.least or options.most:
+    elif asked:
         choice = _wanted(options, loop)
-    if choice is None or not options.why:
-        raise DataError("name what to serve, and why: --trial NUMBER (or --weights, or --keep and --least) --why TEXT")
     begun = tuning.pick(loop, options.strategy, choice, who=user(), why=options.why)
-    what = f"trial {choice}" if isinstance(choice, int) else f"version {begun.entries[1].version}"
-    said = f"{options.strategy} compares {what} with what serves: abloop compare {options.strategy}"
+    name, version = options.strategy, begun.entries[1].version
+    what = f"version {version}" + (f" (trial {choice})" if isinstance(choice, int) else "")
+    said = (
+        f"{name} compares {what} with what serves. Read it: abloop compare {name}\n"
+        f"If it holds, serve it: abloop compare {name} --stop, then abloop rollback {name} {version} --why TEXT"
+    )
     show(options, msgspec.to_builtins(begun), lambda: said)
     return 0
 
@@ -129,7 +179,7 @@ def parse_limit(text: str) -> Limit:
     """
     from abloop.blueprint.tuning import Limit
 
-    found = re.fullmatch(r"\s*(.+?)\s*(<=|>=)\s*([-+]?[0-9.]+)\s*(%?)\s*", text)
+    found = re.fullmatch(r"\s*(.+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
     if found is None:
         raise DataError(f"--keep {text!r}; allowed: METRIC>=X% or METRIC<=X%, e.g. 'orders>=-1%'")
     bound = float(found[3]) / (100.0 if found[4] else 1.0)
@@ -146,10 +196,17 @@ def parse_weights(text: str) -> dict[str, float]:
         >>> parse_weights("a=1, b=0.5")
         {'a': 1.0, 'b': 0.5}
     """
-    try:
-        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
-    except ValueError as error:
-        raise DataError(f"--weights {text!r}; allowed: NAME=VALUE,..., e.g. fresh=0.4,price=1") from error
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = (each.strip() for each in part.partition("="))
+        if not name or name in found:
+            raise DataError(f"--weights {text!r}; allowed: NAME=VALUE,..., each once, e.g. fresh=0.4,price=1")
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            message = f"--weights: {name!r} is {value!r}; allowed: NAME=VALUE,... with numbers, e.g. fresh=0.4,price=1"
+            raise DataError(message) from error
+    return found
 
 
 def _point(point: Point, strategy: str) -> str:
@@ -176,16 +233,17 @@ def _expected(points: Sequence[Point]) -> str:
     return table(["limits kept", "weights", "expected change (95 %)"], rows)
 
 
-def _words(state: State) -> str:
-    """Return a state as text."""
+def _words(state: State, ready: int, needed: int) -> str:
+    """Return a state as text, with the units that each arm of the round that runs has and needs."""
     if not state.rounds:
         return f"{state.strategy} was never tuned. Begin: abloop tune {state.strategy} propose"
-    last = state.rounds[-1]
+    last, read = state.rounds[-1], f"abloop tune {state.strategy} read"
+    waits = f"Round {last.number} runs: its smallest arm has {ready:,} of {needed:,} units with complete outcomes"
     said = {
         "proposed": f"Round {last.number} is proposed and not begun: abloop tune {state.strategy} propose",
-        "running": f"Round {last.number} runs: abloop tune {state.strategy} read, once its units are there",
+        "running": f"{waits}. {'Once all have: ' if ready < needed else 'Go on: '}{read}",
         "read": f"Round {last.number} is read: abloop tune {state.strategy} frontier, or propose the next",
-        "marked": f"Round {last.number} says nothing: {last.reason}. Propose the next",
+        "marked": f"Round {last.number} says nothing: {last.reason.rstrip('.?!')}. Propose the next",
     }[last.status]
     return f"{said}.\n\n{_table(state.of(last.number))}"
 
@@ -199,5 +257,6 @@ def _table(trials: Sequence[Trial]) -> str:
     for trial in trials:
         weights = ", ".join(f"{name} {value:.4g}" for name, value in trial.weights.items())
         changes = said(trial.lifts)
-        rows.append([str(trial.number), f"{trial.units:,}", weights, changes or trial.reason or trial.status])
+        units = "-" if trial.status == "proposed" else f"{trial.units:,}"
+        rows.append([str(trial.number), units, weights, changes or trial.reason or trial.status])
     return table(["trial", "units", "weights", "change against what serves (95 %)"], rows)

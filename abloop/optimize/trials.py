@@ -71,7 +71,7 @@ class Trial(msgspec.Struct, frozen=True):
         units: Units behind them.
         reason: Why it failed.
         source: How it was proposed: by the `model`, from `logs` alone, `spread` over the space, `again` to see drift,
-            or `among` given weights.
+            `among` given weights, or picked by a person and `confirmed`.
     """
 
     number: int
@@ -114,6 +114,7 @@ class State(msgspec.Struct, frozen=True):
         trials: Oldest first.
         step: How often the state was changed; a change names the step it was made from.
         scored: Weights with what the journal says of them, before the first round.
+        scored_by: Blueprint version that served then; 0 for the one of the first round.
     """
 
     strategy: str
@@ -121,6 +122,7 @@ class State(msgspec.Struct, frozen=True):
     trials: tuple[Trial, ...] = ()
     step: int = 0
     scored: tuple[Point, ...] = ()
+    scored_by: int = 0
 
     @property
     def open(self) -> Round | None:

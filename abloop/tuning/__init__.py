@@ -3,10 +3,11 @@
 from abloop.blueprint.parameters import settings, tunable
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.optimize.figures import frontier_figure, volume_figure
-from abloop.tuning.frontier import best, choose, drift, expect, pareto, trusted, volumes
+from abloop.tuning.frontier import best, choose, drift, expect, left_out, pareto, today, trusted, volumes
 from abloop.tuning.plan import objectives, search_of
-from abloop.tuning.reading import read, watch
-from abloop.tuning.rounds import pick, propose, status
+from abloop.tuning.reading import read, ready, watch
+from abloop.tuning.rounds import pick, propose
+from abloop.tuning.steps import status
 
 __all__ = [
     "Limit",
@@ -16,14 +17,17 @@ __all__ = [
     "drift",
     "expect",
     "frontier_figure",
+    "left_out",
     "objectives",
     "pareto",
     "pick",
     "propose",
     "read",
+    "ready",
     "search_of",
     "settings",
     "status",
+    "today",
     "trusted",
     "tunable",
     "volume_figure",

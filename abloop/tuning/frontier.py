@@ -15,8 +15,11 @@ from abloop.optimize.trials import Lift, Point, State, Trial
 from abloop.optimize.trials import frontier as measured
 from abloop.optimize.volume import volume
 from abloop.store.workspace import Workspace
+from abloop.tuning.known import known
+from abloop.tuning.known import left_out as left_out_of
 from abloop.tuning.plan import objectives, search_of
-from abloop.tuning.rounds import check_weights, status
+from abloop.tuning.rounds import check_weights
+from abloop.tuning.steps import status
 
 
 def best(workspace: Workspace, strategy: str) -> list[Trial]:
@@ -25,7 +28,7 @@ def best(workspace: Workspace, strategy: str) -> list[Trial]:
     Raises:
         UnknownNameError: There is no such strategy.
     """
-    state, blueprint = _known(workspace, strategy)
+    state, blueprint = _today(workspace, strategy)
     return measured(state.trials, objectives(blueprint), blueprint.tuning.limits)
 
 
@@ -37,7 +40,7 @@ def pareto(workspace: Workspace, strategy: str) -> tuple[Point, ...]:
         DataError: Too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
-    state, blueprint = _known(workspace, strategy)
+    state, blueprint = _today(workspace, strategy, guess=True)
     return expected(_learned(state, blueprint), state.trials)
 
 
@@ -54,7 +57,7 @@ def expect(workspace: Workspace, strategy: str, weights: list[dict[str, float]])
         DataError: A weight is missing or outside its range, or too few trials were read.
         MissingExtraError: botorch is not installed.
     """
-    state, blueprint = _known(workspace, strategy)
+    state, blueprint = _today(workspace, strategy, guess=True)
     for point in weights:
         check_weights(blueprint, point)
     return _learned(state, blueprint).expect(weights)
@@ -84,7 +87,7 @@ def trusted(workspace: Workspace, strategy: str) -> dict[str, float]:
         DataError: Too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
-    state, blueprint = _known(workspace, strategy)
+    state, blueprint = _today(workspace, strategy, guess=True)
     return _learned(state, blueprint).trusted
 
 
@@ -94,7 +97,7 @@ def drift(workspace: Workspace, strategy: str) -> tuple[Drift, ...]:
     Raises:
         UnknownNameError: There is no such strategy.
     """
-    return drift_of(status(workspace, strategy).trials)
+    return drift_of(_today(workspace, strategy)[0].trials)
 
 
 def volumes(workspace: Workspace, strategy: str) -> list[float]:
@@ -103,16 +106,35 @@ def volumes(workspace: Workspace, strategy: str) -> list[float]:
     Raises:
         UnknownNameError: There is no such strategy.
     """
-    state, blueprint = _known(workspace, strategy)
+    state, blueprint = _today(workspace, strategy)
     goals, limits = objectives(blueprint), blueprint.tuning.limits
     done = range(len(state.rounds))
     return [volume([trial for trial in state.trials if trial.round <= at], goals, limits) for at in done]
 
 
-def _known(workspace: Workspace, strategy: str) -> tuple[State, Blueprint]:
-    """Return the state, and the blueprint that serves."""
+def today(workspace: Workspace, strategy: str) -> State:
+    """Return all that is known, each trial by its change against what serves now; see `tuning.known`.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    return _today(workspace, strategy)[0]
+
+
+def left_out(workspace: Workspace, strategy: str) -> dict[str, int]:
+    """Return why trials that were read say nothing of what serves now, and how many of them.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    return left_out_of(status(workspace, strategy), today(workspace, strategy))
+
+
+def _today(workspace: Workspace, strategy: str, *, guess: bool = False) -> tuple[State, Blueprint]:
+    """Return the state against what serves now, and the blueprint that serves."""
     state = status(workspace, strategy)
-    return state, workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)[1]
+    _, blueprint = workspace.catalogue.blueprint(strategy, workspace.catalogue.serving(strategy).version)
+    return known(workspace, state, blueprint, guess=guess), blueprint
 
 
 def _learned(state: State, blueprint: Blueprint) -> Learned:

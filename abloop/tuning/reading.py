@@ -7,8 +7,9 @@ import math
 import msgspec
 
 from abloop.blueprint import Blueprint
+from abloop.blueprint.parameters import settings, tunable, with_settings
 from abloop.compare import VersionsReadout, abandon_version, read_comparison, stop_comparing
-from abloop.errors import DataError
+from abloop.errors import AbloopError, DataError
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.readout import SRM_ALARM, MetricResult
 from abloop.stats.compare import Estimate, Side, effect, t_quantile
@@ -17,7 +18,7 @@ from abloop.stats.sequential import always_valid
 from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
 from abloop.tuning.plan import objectives
-from abloop.tuning.rounds import changed, status
+from abloop.tuning.steps import changed, status
 
 ALPHA = 0.05  # of abandoning any arm of a round that keeps all limits, however often one looks
 LEAST_ERROR = 1e-9
@@ -46,8 +47,10 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
         raise DataError(f"no round of {strategy!r} runs; begin one: abloop tune {strategy} propose")
     last, found = workspace.comparisons.last(strategy), read_comparison(workspace, strategy)
     _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
+    early = early or not found.running  # somebody ended it, or this process did and was killed
     early = early or all(trial.status == "failed" for trial in state.of(begun.number))  # all were abandoned
-    if not early and last is not None and last.draw == begun.comparison and fewest(found) < blueprint.tuning.units:
+    waits = fewest(found, blueprint) < blueprint.tuning.units
+    if not early and waits and last is not None and last.draw == begun.comparison:
         return state
     reason = _unusable(last, begun, found, blueprint)
     trials = [_read_trial(trial, found, blueprint, begun, reason) for trial in state.of(begun.number)]
@@ -62,9 +65,67 @@ def read(workspace: Workspace, strategy: str, *, early: bool = False, who: str) 
     )
 
 
-def fewest(found: VersionsReadout) -> int:
-    """Return the units of the arm that has the fewest."""
-    return min(found.units.values(), default=0)
+def confirmed(workspace: Workspace, state: State) -> State:
+    """Return a state with the newest comparison as one more round, where it confirmed weights; not kept.
+
+    Two versions that differ in their weights alone, compared and ended, say as much as a round of one arm, and link the
+    rounds beside the one to those beside the other. One that says nothing, or came before any round, is left out.
+
+    Args:
+        workspace: What `abloop.connect` gave.
+        state: All that is known; no round is open.
+    """
+    last = workspace.comparisons.last(state.strategy)
+    if (
+        not state.rounds
+        or last is None
+        or len(last.entries) != 2
+        or last.draw in {each.comparison for each in state.rounds}
+    ):
+        return state
+    first, second = (workspace.catalogue.blueprint(state.strategy, entry.version)[1] for entry in last.entries)
+    before, after = settings(first), settings(second)
+    if with_settings(first, after) != second:
+        return state
+    weights = {name: value for name, value in after.items() if name in tunable(first) or before[name] != value}
+    begun = Round(len(state.rounds), last.entries[0].version, "read", last.draw, last.at)
+    version = last.entries[1].version
+    trial = Trial(len(state.trials), begun.number, weights, version=version, source="confirmed")
+    try:
+        found = read_comparison(workspace, state.strategy)
+        reason = _unusable(last, begun, found, first)
+    except AbloopError:  # the table cannot be read: a round is proposed all the same
+        return state
+    if reason or 2 * fewest(found, first) < FEWEST_UNITS:
+        return state
+    trial = _read_trial(trial, found, first, begun, "")
+    if trial.status != "read":
+        return state
+    return msgspec.structs.replace(state, rounds=(*state.rounds, begun), trials=(*state.trials, trial))
+
+
+def fewest(found: VersionsReadout, blueprint: Blueprint) -> int:
+    """Return the units of the arm that has the fewest; of a metric with a window, those for which that has ended.
+
+    One whose default is null does not tell an outcome that never came from one that is still waited for.
+    """
+    those = [metric for metric in blueprint.metrics if metric.window and metric.default is not None]
+    late = {metric.name for metric in those} & wanted_of(blueprint)
+    ended = [arm.mean.n for metric in found.metrics if metric.metric in late for arm in metric.arms]
+    return min([*found.units.values(), *ended], default=0)
+
+
+def ready(workspace: Workspace, strategy: str) -> tuple[int, int]:
+    """Return the units that each arm of the round that runs has at least, and those that it needs; 0 where none runs.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+    """
+    begun = status(workspace, strategy).open
+    if begun is None or begun.status != "running":
+        return 0, 0
+    _, blueprint = workspace.catalogue.blueprint(strategy, begun.baseline)
+    return fewest(read_comparison(workspace, strategy), blueprint), blueprint.tuning.units
 
 
 def _unusable(last: Comparison | None, begun: Round, found: VersionsReadout, blueprint: Blueprint) -> str:
@@ -104,7 +165,9 @@ def _read_trial(trial: Trial, found: VersionsReadout, blueprint: Blueprint, begu
                 lifts[metric.metric] = Lift(both.difference / abs(both.baseline), LEAST_ERROR)
     missing = sorted(wanted - set(lifts))
     if not reason and missing:
-        reason = f"metric {missing[0]!r} has no change that could be estimated: was it logged?"
+        windows = {metric.name for metric in blueprint.metrics if metric.window}
+        why = "has its window ended?" if missing[0] in windows else "was it logged?"
+        reason = f"metric {missing[0]!r} has no change that could be estimated: {why}"
     if reason:
         return msgspec.structs.replace(trial, status="failed", reason=reason, units=units)
     return msgspec.structs.replace(trial, status="read", lifts=lifts, units=units)
@@ -184,14 +247,13 @@ def broken(found: VersionsReadout, version: int, blueprint: Blueprint, arms: int
         blueprint: Has the limits, and the units that are planned.
         arms: Of the round.
     """
-    limits = {limit.metric: limit for limit in blueprint.tuning.limits}
-    confidence = 1.0 - ALPHA / (
-        arms * sum((each.most is not None) + (each.least is not None) for each in limits.values())
-    )
-    planned = 2.0 * blueprint.tuning.units
-    for metric in found.metrics:
-        limit, both = limits.get(metric.metric), _contrast(metric, version)
-        if limit is None or both is None or both.n < FEWEST_UNITS:
+    limits = blueprint.tuning.limits
+    confidence = 1.0 - ALPHA / (arms * sum((each.most is not None) + (each.least is not None) for each in limits))
+    planned, read = 2.0 * blueprint.tuning.units, {metric.metric: metric for metric in found.metrics}
+    for limit in limits:
+        metric = read.get(limit.metric)
+        both = _contrast(metric, version) if metric is not None else None
+        if both is None or both.n < FEWEST_UNITS:
             continue
         sides: tuple[tuple[float | None, Side], ...] = ((limit.most, "greater"), (limit.least, "less"))
         for bound, side in sides:
@@ -200,5 +262,5 @@ def broken(found: VersionsReadout, version: int, blueprint: Blueprint, arms: int
             seen = always_valid(both, confidence, relative=True, side=side, tuning=planned, null=bound)
             if not seen.reason and (seen.low > bound if side == "greater" else seen.high < bound):
                 words = "at most" if side == "greater" else "at least"
-                return f"{metric.metric} {seen.value:+.1%}, allowed {words} {bound:+.1%} (n = {both.n:,}, always valid)"
+                return f"{limit.metric} {seen.value:+.1%}, allowed {words} {bound:+.1%} (n = {both.n:,}, always valid)"
     return ""

@@ -8,7 +8,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint
 from abloop.blueprint.reading import Inference
-from abloop.compare import VersionsReadout, compare, read_comparison, stop_comparing
+from abloop.compare import VersionsReadout, check_no_round, compare, read_comparison, stop_comparing
 from abloop.errors import DataError
 from abloop.evaluate.verdict import Verdict
 from abloop.explanation import FeatureExplained, explain
@@ -228,6 +228,7 @@ def get_comparison(query: StrategyQuery) -> VersionsReadout:
 def post_comparison(body: CompareRequest) -> Comparison:
     """Let versions decide side by side."""
     who = principal().name
+    check_no_round(workspace(), body.strategy)
     made = compare(workspace(), body.strategy, body.versions, shares=body.shares, who=who, why=body.why)
     audited("compare versions", body.strategy, body.why, {"versions": body.versions})
     refresh()
@@ -241,6 +242,7 @@ def post_comparison_stop(body: StopRequest) -> Comparison:
     opened.catalogue.serving(body.strategy)
     if body.strategy not in opened.comparisons.current():
         raise DataError(f"strategy {body.strategy!r} compares nothing", place="strategy")
+    check_no_round(opened, body.strategy)
     made = stop_comparing(opened, body.strategy, who=principal().name, why=body.why)
     audited("end comparison", body.strategy, body.why)
     refresh()

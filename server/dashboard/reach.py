@@ -19,6 +19,7 @@ TRIALS = {
     "beyond": Chip("beyond a limit", "wait", "!"),
     "proposed": Chip("proposed", "none", "…"),
     "failed": Chip("says nothing", "wait", "!"),
+    "apart": Chip("not comparable", "none", "≠"),
 }
 ROUNDS = {
     "proposed": Chip("not begun", "wait", "…"),
@@ -78,9 +79,21 @@ class Dealt(msgspec.Struct, frozen=True):
     reason: str
 
 
-def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metrics: Sequence[str]) -> Tried:
-    """Return a trial as a line of the table."""
-    kind = trial.status if trial.status != "read" else _kind(trial, best, limits)
+def tried(
+    measured: Trial, today: Trial, best: Collection[int], limits: tuple[Limit, ...], metrics: Sequence[str]
+) -> Tried:
+    """Return a trial as a line of the table.
+
+    Args:
+        measured: As it was read, against what served then.
+        today: Against what serves now; where that cannot be said, what was read stands there, with the reason.
+        best: Numbers of those that none beats.
+        limits: What they must keep.
+        metrics: Of the columns.
+    """
+    apart = bool(measured.lifts) and not today.lifts
+    trial = msgspec.structs.replace(measured, reason=today.reason) if apart else today
+    kind = "apart" if apart else trial.status if trial.status != "read" else _kind(trial, best, limits)
     changes = []
     for metric in metrics:
         lift = trial.lifts.get(metric)
@@ -98,7 +111,7 @@ def tried(trial: Trial, best: Collection[int], limits: tuple[Limit, ...], metric
         f"{trial.units:,}",
         TRIALS[kind],
         trial.reason,
-        trial.status == "read",
+        today.status == "read",
     )
 
 
@@ -152,9 +165,13 @@ def dealt(round_: Round, state: State, reach: Sequence[float], now: float) -> De
 
 
 def banners(
-    state: State, best: Collection[int], comparison: Comparison | None, bounds: Mapping[str, tuple[float, float]]
+    state: State,
+    best: Collection[int],
+    comparison: Comparison | None,
+    bounds: Mapping[str, tuple[float, float]],
+    gone: Mapping[str, int],
 ) -> tuple[Banner, ...]:
-    """Return what a reader must know first."""
+    """Return what a reader must know first; `gone` counts, by why, the trials that do not compare with what serves."""
     found = []
     if not bounds:
         text = "Give weights of the policy a range, low and high, or name tuning.parameters: then they can be turned."
@@ -169,9 +186,15 @@ def banners(
             )
         )
     if last is not None and last.status == "proposed":
-        text = "The process that proposed it ended. Propose again: it goes on where it was, and nothing is doubled."
+        text = (
+            "The process that proposed it ended, or the strategy was paused. Propose again: it goes on where it was, "
+            "and nothing is doubled."
+        )
         found.append(Banner("warning", f"Round {last.number} was not begun", text))
-    if state.read() and not best:
+    for why, count in gone.items():
+        text = f"{why[:1].upper()}{why[1:]}. The table keeps what they changed against what served then."
+        found.append(Banner("note", f"{count} of the trials cannot be compared with what serves", text))
+    if sum(bool(trial.lifts) for trial in state.read()) > sum(gone.values()) and not best:
         text = "Every trial that was read is beyond a limit. Loosen tuning.limits, or give weights other ranges."
         found.append(Banner("warning", "Nothing that was tried keeps the limits", text))
     if comparison is not None and state.open is None:

@@ -11,6 +11,7 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from abloop import tuning
+from abloop.blueprint import Blueprint
 from abloop.compare import read_comparison
 from abloop.errors import DataError, UnknownNameError, unknown
 from abloop.optimize.figures import frontier_figure, slices_figure, volume_figure
@@ -36,6 +37,7 @@ def tradeoffs(name: str) -> str:
     serving = workspace.catalogue.serving(name)
     _, blueprint = workspace.catalogue.blueprint(name, serving.version)
     state, bounds = workspace.tunings.state(name), tuning.tunable(blueprint)
+    known, gone = tuning.today(workspace, name), tuning.left_out(workspace, name)
     goals, limits = tuning.objectives(blueprint), blueprint.tuning.limits
     best = {trial.number for trial in tuning.best(workspace, name)}
     metrics = list(dict.fromkeys([*(goal.metric for goal in goals), *(limit.metric for limit in limits)]))
@@ -44,9 +46,6 @@ def tradeoffs(name: str) -> str:
     comparison = workspace.comparisons.current().get(name)
     errand = shown(name, "propose", "foresee", "frontier")
     served = tuning.settings(blueprint)
-    points = expected.points if expected else ()
-    drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
-    pair = axes if all(axes) else None
     return render_template(
         "tradeoffs.html",
         name=name,
@@ -61,24 +60,40 @@ def tradeoffs(name: str) -> str:
         state=state,
         open=state.open,
         units=_units(name, state),
-        needed=blueprint.tuning.units,
+        needed=tuning.ready(workspace, name)[1],
         arms=blueprint.tuning.arms,
-        tries=[tried(trial, best, limits, metrics) for trial in reversed(state.trials)],
+        tries=[
+            tried(*both, best, limits, metrics) for both in zip(state.trials[::-1], known.trials[::-1], strict=True)
+        ],
         rounds=[dealt(one, state, reach, now) for one in reversed(state.rounds)],
         best=best,
-        banners=banners(state, best, comparison, bounds),
+        learned=len(known.read()),
+        banners=banners(state, best, comparison, bounds, gone),
         comparison=comparison,
-        figure=chart(lambda: frontier_figure(state.trials, goals, limits, drawn, axes=pair)),
         drifts=tuning.drift(workspace, name),
         **_offers(expected, metrics, now),
-        slices=chart(lambda: slices_figure(state.trials, axes[1], served)) if bounds else None,
-        volumes=chart(lambda: volume_figure(reach)) if any(reach) else None,
+        **_figures(known, blueprint, axes, expected, reach),
         errand=errand,
         foreseen=_foreseen(errand),
         command=command("tune", name, "propose"),
         may="edit" in principal().grants,
         percent=percent,
     )
+
+
+def _figures(
+    known: State, blueprint: Blueprint, axes: tuple[str, str], expected: Expected | None, reach: list[float]
+) -> dict[str, Any]:
+    """Return what is drawn of trials against what serves now."""
+    goals, limits, served = tuning.objectives(blueprint), blueprint.tuning.limits, tuning.settings(blueprint)
+    points = expected.points if expected else ()
+    drawn = [point for point in points if all(axis in point.lifts for axis in axes if axis)]
+    pair = axes if all(axes) else None
+    return {
+        "figure": chart(lambda: frontier_figure(known.trials, goals, limits, drawn, axes=pair)),
+        "slices": chart(lambda: slices_figure(known.trials, axes[1], served)) if tuning.tunable(blueprint) else None,
+        "volumes": chart(lambda: volume_figure(reach)) if any(reach) else None,
+    }
 
 
 def _offers(expected: Expected | None, metrics: list[str], now: float) -> dict[str, Any]:
@@ -119,17 +134,17 @@ def read(name: str) -> Response:
     """Read the round that runs and end it."""
     why, workspace = require_why(request.form), source().workspace()
     early = request.form.get("early") == "yes"
-    before = tuning.status(workspace, name)
     state = tuning.read(workspace, name, early=early, who=principal().name)
-    if state == before:
+    if state.open is not None:
+        have, needed = tuning.ready(workspace, name)
         raise DataError(
-            f"round {state.rounds[-1].number} has too few units: {_fewest(name):,} of the "
-            f"{_wanted(name):,} that each arm needs. Wait, or read it early"
+            f"round {state.rounds[-1].number} has too few units: {have:,} of the {needed:,} that each arm needs. "
+            "Wait, or read it early"
         )
     last = state.rounds[-1]
     audited("read round", name, why, {"round": last.number, "status": last.status, "early": early})
     said = f"Round {last.number} says nothing: {last.reason}." if last.reason else f"Round {last.number} is read."
-    if len(state.read()) >= FEWEST and not last.reason:
+    if len(tuning.today(workspace, name).read()) >= FEWEST and not last.reason:
         with suppress(DataError):  # other work of the strategy is under way; the page has a button for later
             start("frontier", name, "")
         said += " A model of all trials is asked for the frontier."
@@ -206,15 +221,6 @@ def _units(name: str, state: State) -> dict[str, int]:
     if state.open is None or state.open.status != "running":
         return {}
     return read_comparison(source().workspace(), name).units
-
-
-def _fewest(name: str) -> int:
-    return min(read_comparison(source().workspace(), name).units.values(), default=0)
-
-
-def _wanted(name: str) -> int:
-    workspace = source().workspace()
-    return workspace.catalogue.blueprint(name, workspace.catalogue.serving(name).version)[1].tuning.units
 
 
 def _foreseen(shown: Shown | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import msgspec
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from abloop.compare import compare, read_comparison, stop_comparing
+from abloop.compare import check_no_round, compare, read_comparison, stop_comparing
 from abloop.errors import DataError
 from abloop.readout import SRM_ALARM
 from abloop.rollout.pause import pause as stop
@@ -169,6 +169,7 @@ def begin_comparison(name: str) -> Response:
     why = require_why(request.form)
     chosen = request.form.getlist("version", type=int)
     shares = _shares(request.form.get("shares", ""))
+    check_no_round(source().workspace(), name)
     begun = compare(source().workspace(), name, sorted(chosen), shares=shares, who=principal().name, why=why)
     named = ", ".join(f"{entry.version} ({entry.share:.0%})" for entry in begun.entries)
     audited("compare versions", name, why, {"versions": [entry.version for entry in begun.entries]})
@@ -182,8 +183,7 @@ def end_comparison(name: str) -> Response:
     why, workspace = require_why(request.form), source().workspace()
     if name not in workspace.comparisons.current():
         raise DataError(f"strategy {name!r} compares nothing; begin a comparison first")
-    if (state := workspace.tunings.state(name)).open:
-        raise DataError(f"round {state.rounds[-1].number} of tuning is compared; read it on the page of trade-offs")
+    check_no_round(workspace, name)
     stop_comparing(workspace, name, who=principal().name, why=why)
     audited("end comparison", name, why)
     return _done(name, f"{name} compares nothing any more: what it serves decides for all units.")

@@ -15,6 +15,8 @@ from abloop.optimize.trials import Lift, Point, Round, State, Trial
 from abloop.registration import register
 from server import create_app
 from server.errands import Order, run
+from server.expected import Expected
+from server.expected import keep as keep_expected
 from server.work import Errand
 from tests.loops import two_arms
 from tests.server.changes.edit import tuned
@@ -84,6 +86,41 @@ def test_what_keeps_no_limit_is_said(app: Flask, browser: FlaskClient) -> None:
     assert "Nothing that was tried keeps the limits" in text
     assert "beyond a limit" in text
     assert "beaten by none" not in text.replace("which of them none beats", "")
+
+
+def test_trials_under_another_formula_are_named(app: Flask, browser: FlaskClient) -> None:
+    """What no longer compares with what serves stays in the table, is not drawn, and the page says why."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.1, -0.2))
+    policy = blueprint()["policy"]
+    changed = {**policy, "formula": policy["formula"].replace("depth}", "depth * 1}")}
+    register(workspace_of(app), blueprint(policy=changed))
+    page = read(browser, "/tradeoffs/shop_list")
+    assert "1 of the trials cannot be compared with what serves" in page.text
+    assert "Measured under another policy.formula" in page.text
+    assert "not comparable" in page.text
+    assert "+10.0" in page.text  # against what served then
+    assert "A model needs 4 trials that were read; there are 0" in page.text
+    assert "No trial was read yet" not in page.text
+    assert "Nothing that was tried keeps the limits" not in page.text
+    assert "cannot be served any more" in post(browser, "/pick/shop_list", 422, trial=0, why="try")
+
+
+def test_all_is_told_against_what_serves_now(app: Flask, browser: FlaskClient) -> None:
+    """Once a trial serves, table and figure count from it; a frontier expected before is not shown any more."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.25, -0.2), trial(1, 0.5, -0.4))
+    workspace = workspace_of(app)
+    keep_expected(workspace, "shop_list", Expected(2, (Point(dict(SERVED), {"orders": Lift(0.123, 0.01)}),)))
+    assert "+12.3" in read(browser, "/tradeoffs/shop_list").text
+    policy = blueprint()["policy"]
+    weights = [{**each, "value": 0.0 if each["name"] == "fresh" else each["value"]} for each in policy["weights"]]
+    register(workspace, blueprint(policy={**policy, "weights": weights}))  # those of trial 0
+    text = read(browser, "/tradeoffs/shop_list").text
+    for said in ("+20.0", "25.0"):  # 1.5 / 1.25 and 0.6 / 0.8
+        assert said in text
+    for gone in ("+50.0", "40.0", "+12.3"):
+        assert gone not in text
 
 
 def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
