@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
+from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import WeightedMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
-from botorch.models import ModelListGP
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
@@ -21,6 +21,7 @@ from botorch.utils.sampling import manual_seed
 
 from abloop.optimize.learn import Learned, quiet
 from abloop.optimize.search import Points
+from abloop.optimize.together import Together
 from abloop.threads import torch_alone
 
 Tensor = Any
@@ -30,9 +31,10 @@ logei._load_attempted = True  # noqa: SLF001
 STARTS, STEPS = 8, 200
 FEW = 128, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
 MANY = 64, 256  # The same of three objectives or more, whose frontier takes long to measure.
+AWAY = 0.35  # how far arms that keep away from each other are, for each root of the number of weights
 
 
-def acquire(learned: Learned, count: int) -> Points:
+def acquire(learned: Learned, count: int, apart: bool = False) -> Points:
     """Return the points of the unit cube to try next, one after the other given those before, shape (count, d).
 
     By noisy expected hypervolume improvement of the objectives within the limits, or of one objective by noisy
@@ -41,6 +43,7 @@ def acquire(learned: Learned, count: int) -> Points:
     Args:
         learned: The model of all trials.
         count: How many, from 1.
+        apart: Whether they keep away from each other.
     """
     d = learned.x.shape[1]
     box = torch.stack([torch.zeros(d, dtype=torch.double), torch.ones(d, dtype=torch.double)])
@@ -49,8 +52,9 @@ def acquire(learned: Learned, count: int) -> Points:
     ]  # BoTorch wants c . x >= b
     samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed), torch_alone(*learned.x.shape):
+        wanted = _acquisition(learned, samples)
         found, _ = optimize_acqf(
-            _acquisition(learned, samples),
+            Apart(wanted, AWAY * d**0.5) if apart else wanted,
             box,
             q=count,
             num_restarts=STARTS,
@@ -63,11 +67,42 @@ def acquire(learned: Learned, count: int) -> Points:
     return points
 
 
+class Apart(AcquisitionFunction):  # type: ignore[misc]  # BoTorch's nn.Module is untyped
+    """What points are expected to bring, in logarithms, less the nearer they are to another arm of their round.
+
+    The probability that a point is no double is that of a normal distribution about the other (local penalisation:
+    Gonzalez et al., AISTATS 2016).
+
+    Args:
+        wanted: What they are expected to bring.
+        length: Standard deviation of that distribution.
+    """
+
+    def __init__(self, wanted: Any, length: float) -> None:
+        """Keep both."""
+        super().__init__(wanted.model)
+        self._wanted, self._length = wanted, length
+        self.X_pending: Tensor = None
+
+    def set_X_pending(self, X_pending: Tensor | None = None) -> None:  # noqa: N802
+        """Take the other arms of the round, shape (m, d)."""
+        self._wanted.set_X_pending(X_pending)
+        self.X_pending = X_pending
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return what points of shape (b, 1, d) bring, shape (b,)."""
+        found = self._wanted(X)
+        if self.X_pending is None or not len(self.X_pending):
+            return found
+        away = ((X - self.X_pending) ** 2).sum(-1) / self._length**2
+        return found + (1e-9 - torch.expm1(-away / 2)).log().sum(-1)
+
+
 def _acquisition(learned: Learned, samples: int) -> Any:
     """Return what each set of points is expected to bring."""
     search = learned.search
     order = {metric: place for place, metric in enumerate(learned.surrogates)}
-    model = ModelListGP(*[each.model for each in learned.surrogates.values()])
+    model = Together(list(learned.surrogates.values()))
     signs = torch.tensor([1.0 if each.better == "higher" else -1.0 for each in search.objectives], dtype=torch.double)
     places = [order[each.metric] for each in search.objectives]
     sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=search.seed)
@@ -80,6 +115,7 @@ def _acquisition(learned: Learned, samples: int) -> Any:
             objective=GenericMCObjective(partial(_signed, signs[0], places[0])),
             constraints=kept,
             prune_baseline=True,
+            cache_root=False,
         )
     return qLogNoisyExpectedHypervolumeImprovement(
         model,
@@ -89,6 +125,7 @@ def _acquisition(learned: Learned, samples: int) -> Any:
         objective=WeightedMCMultiOutputObjective(signs, outcomes=places, num_outcomes=len(order)),
         constraints=kept,
         prune_baseline=True,
+        cache_root=False,
     )
 
 

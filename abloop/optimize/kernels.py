@@ -1,16 +1,16 @@
-"""How a metric may move with the weights: a curved surface and a smooth rest, and what logs say of it."""
+"""How a metric may move with the weights: a curved surface, a smooth rest, and what logs say of it.
+
+All that is unknown of it is one vector of parameters: the logarithms of the variance of slopes, squares, products and
+of the rest, those of the length over which the rest changes in each weight, the level, and scale and doubt of the log.
+Points are in the unit cube; their last column is what the log says of them, 0 without one.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from botorch.models.transforms.input import InputTransform
-from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
-from gpytorch.means import Mean
-from gpytorch.priors import LogNormalPrior, NormalPrior
 
 Tensor = Any
 CURVED = (-1.0, -1.0, -2.0)  # logarithm of the variance of slopes, squares and products, of a metric of variance one
@@ -19,117 +19,94 @@ BIAS = 0.5  # or of what a log leaves of it
 LENGTH = -0.6  # logarithm of the length over which the rest changes, of one weight; it grows with their number,
 UNSURE = 0.8  # and how unsure it is, of two weights; of more, few trials would make too much of each.
 SMOOTH = 0.4  # The same of what a log leaves
-OFFSET = 0.3  # standard deviation of a log's offset
+LEVEL, SCALE, DOUBT = -3, -2, -1  # places of the last parameters
 
 
-class Curved(Kernel):
-    """Covariance of a polynomial of degree two over the unit cube, its coefficients integrated out.
+class Prior(NamedTuple):
+    """What is expected of parameters: independent normal distributions.
 
-    Product metrics mostly have one best place inside and little else: a response surface (Box, Wilson, JRSS B 1951).
-
-    Args:
-        share: Variance that is expected, of the metric's.
-        own: Columns that are weights.
+    Attributes:
+        mean: Shape (p,).
+        error: Standard deviations, 0 of what is known, shape (p,).
     """
 
-    def __init__(self, share: float, own: tuple[int, ...]) -> None:
-        """Begin where variances are expected."""
-        super().__init__(active_dims=own)
-        expected = torch.tensor(CURVED, dtype=torch.double) + math.log(share)
-        self.register_parameter("log_variances", torch.nn.Parameter(expected.clone()))
-        self.register_prior("variances", NormalPrior(expected, torch.ones(3, dtype=torch.double)), "log_variances")
+    mean: Tensor
+    error: Tensor
 
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
-        """Return the covariance of points."""
-        first, second = 2 * x1 - 1, 2 * x2 - 1
-        square, other = first**2 - 1 / 3, second**2 - 1 / 3
+    def draw(self, count: int, rng: Any) -> Tensor:
+        """Return parameters at random, shape (count, p)."""
+        return self.mean + self.error * torch.randn(count, len(self.mean), dtype=torch.double, generator=rng)
 
-        def product(a: Tensor, b: Tensor) -> Tensor:
-            return (a * b).sum(-1) if diag else a @ b.transpose(-1, -2)
-
-        slope, squared = self.log_variances.exp(), product(first**2, second**2)
-        line = product(first, second)
-        return slope[0] * line + slope[1] * product(square, other) + slope[2] * (line**2 - squared) / 2
+    def density(self, parameters: Tensor) -> Tensor:
+        """Return the logarithm of the density of parameters of shape (..., p) less a constant, shape (...)."""
+        free = self.error > 0
+        return -((((parameters - self.mean)[..., free] / self.error[free]) ** 2).sum(-1)) / 2
 
 
-class Told(Kernel):
-    """Covariance of scale log(x), its scale integrated out; what the log says is the last column of points.
-
-    Args:
-        doubt: Standard deviation of the scale, before any test.
-    """
-
-    def __init__(self, doubt: float) -> None:
-        """Keep it."""
-        super().__init__()
-        self.doubt = doubt
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
-        """Return the covariance of points."""
-        first, second = self.doubt * x1[..., -1], self.doubt * x2[..., -1]
-        return first * second if diag else first[..., :, None] * second[..., None, :]
-
-
-class ToldMean(Mean):
-    """What is expected of scale log(x), which is the last column of points, and an offset.
-
-    Args:
-        scale: What is expected of the scale, before any test.
-    """
-
-    def __init__(self, scale: float) -> None:
-        """Begin without an offset."""
-        super().__init__()
-        self.scale = scale
-        self.register_parameter("offset", torch.nn.Parameter(torch.zeros(1, dtype=torch.double)))
-        self.register_prior("offset_prior", NormalPrior(0.0, OFFSET), "offset")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of points."""
-        return self.scale * x[..., -1] + self.offset
-
-
-class Asked(InputTransform, torch.nn.Module):
-    """Puts what the log says of points beside them, as a last column: asked once for mean and covariance.
-
-    Args:
-        says: Points to what the log says of them.
-    """
-
-    def __init__(self, says: Callable[[Tensor], Tensor]) -> None:
-        """Keep the log."""
-        super().__init__()
-        self.transform_on_train = self.transform_on_eval = self.transform_on_fantasize = True
-        self.says = says
-
-    def transform(self, X: Tensor) -> Tensor:
-        """Return points of shape (..., n, d) with their last column, shape (..., n, d + 1)."""
-        return torch.cat([X, self.says(X)[..., None]], dim=-1)
-
-
-def surface(weights: int) -> Any:
-    """Return the covariance of a metric.
+def surface(weights: int, level: float) -> Prior:
+    """Return what is expected of a metric of variance one.
 
     Args:
         weights: How many there are.
+        level: Standard deviation of the level.
     """
-    return _surface(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights))
+    return _prior(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights), level)
 
 
-def bias(weights: int, share: float = 1.0) -> Any:
-    """Return the covariance of what logs leave of a metric, or of what they say: they hold more points than tests do.
+def bias(weights: int, share: float, level: float, scale: float = 0.0, doubt: float = 0.0) -> Prior:
+    """Return what is expected of what logs leave of a metric, or of what they say: they hold more points than tests do.
 
     Args:
         weights: How many there are.
         share: Variance that is expected, of the metric's.
+        level: Standard deviation of the level.
+        scale: What is expected of the log's scale.
+        doubt: Standard deviation of that.
     """
-    return _surface(weights, share, BIAS, SMOOTH)
+    return _prior(weights, share, BIAS, SMOOTH, level, scale, doubt)
 
 
-def _surface(weights: int, share: float, rough: float, unsure: float) -> Any:
-    middle, own = LENGTH + math.log(weights) / 2, tuple(range(weights))
-    rest = MaternKernel(2.5, ard_num_dims=weights, lengthscale_prior=LogNormalPrior(middle, unsure), active_dims=own)
-    rest.lengthscale = math.exp(middle)
-    scaled = ScaleKernel(rest, outputscale_prior=LogNormalPrior(math.log(rough * share), 1.0))
-    scaled.outputscale = rough * share
-    return Curved(share, own) + scaled
+def _prior(
+    weights: int, share: float, rough: float, unsure: float, level: float, scale: float = 0.0, doubt: float = 0.0
+) -> Prior:
+    curved = [expected + math.log(share) for expected in CURVED]
+    lengths = [LENGTH + math.log(weights) / 2] * weights
+    mean = [*curved, math.log(rough * share), *lengths, 0.0, scale, doubt]
+    error = [1.0] * 4 + [unsure] * weights + [level, 0.0, 0.0]
+    return Prior(torch.tensor(mean, dtype=torch.double), torch.tensor(error, dtype=torch.double))
+
+
+def covariance(parameters: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """Return the covariance of points under each of several parameters.
+
+    A polynomial of degree two, its coefficients integrated out, for product metrics mostly have one best place inside
+    and little else (Box, Wilson, JRSS B 1951); a Matern 5/2 (Rasmussen, Williams, 2006, eq. 4.17); and a multiple of
+    what the log says, integrated out too.
+
+    Args:
+        parameters: Shape (k, p).
+        x1: Points of shape (..., n, d + 1); ... ends in 1 or k.
+        x2: Points of shape (..., m, d + 1), the same.
+
+    Returns:
+        Shape (..., k, n, m).
+    """
+    count = x1.shape[-1] - 1
+    own, other = x1[..., :count], x2[..., :count]
+    slope, squares, products = (parameters[:, at, None, None].exp() for at in range(3))
+    first, second = 2 * own - 1, 2 * other - 1
+    line = first @ second.mT
+    square = (first**2 - 1 / 3) @ (second**2 - 1 / 3).mT
+    product = (line**2 - first**2 @ (second**2).mT) / 2
+    length = parameters[:, None, 4 : 4 + count].exp()
+    near, far = own / length, other / length
+    away = (near**2).sum(-1)[..., :, None] + (far**2).sum(-1)[..., None, :] - 2 * near @ far.mT
+    away = (5 * away.clamp_min(1e-20)).sqrt()
+    rest = parameters[:, 3, None, None].exp() * (1 + away + away**2 / 3) * (-away).exp()
+    told = parameters[:, DOUBT, None, None] ** 2 * x1[..., :, -1, None] * x2[..., None, :, -1]
+    return slope * line + squares * square + products * product + rest + told
+
+
+def mean(parameters: Tensor, x: Tensor) -> Tensor:
+    """Return what is expected of points of shape (..., n, d + 1), shape (..., k, n)."""
+    return parameters[:, LEVEL, None] + parameters[:, SCALE, None] * x[..., -1]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from abloop.optimize.surrogate import Surrogate
 
 FEWEST = 4  # trials with results before a model is asked
+METRICS = 1_009  # more than a search has: each draws its own
 SURE = 1e-12  # variance of the baseline, which changes nothing against itself
 
 
@@ -48,10 +49,8 @@ class Learned:
         found: list[dict[str, Lift]] = [{} for _ in weights]
         with quiet(), torch.no_grad(), torch_alone(*x.shape):
             for metric, each in self.surrogates.items():
-                posterior = each.model.posterior(x)
-                means = (posterior.mean[:, 0] * each.spread + each.centre).tolist()
-                errors = (posterior.variance[:, 0].sqrt() * each.spread).tolist()
-                for place, pair in enumerate(zip(means, errors, strict=True)):
+                means, errors = each.expect(x)
+                for place, pair in enumerate(zip(means.tolist(), errors.tolist(), strict=True)):
                     found[place][metric] = Lift(*pair)
         return found
 
@@ -68,10 +67,12 @@ def learn(search: Search, trials: Sequence[Trial], scored: Sequence[Point] = ())
         DataError: Too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
-    read = [trial for trial in trials if trial.lifts and set(search.metrics) <= set(trial.lifts)]
+    read = [trial for trial in trials if trial.lifts]
     told = [point for point in scored if set(search.metrics) <= set(point.lifts)]
-    if len(read) < FEWEST and not told:
-        raise DataError(f"a model of weights needs {FEWEST} trials that were read; there are {len(read)}")
+    for metric in search.metrics:
+        seen = sum(metric in trial.lifts for trial in read)
+        if seen < FEWEST and not told:
+            raise DataError(f"a model of weights needs {FEWEST} trials that were read; {metric} has {seen}")
     try:
         with quiet(), torch_alone(len(read) + len(told), len(search.bounds)):
             return _learned(search, read, told)
@@ -92,16 +93,20 @@ def _learned(search: Search, read: Sequence[Trial], told: Sequence[Point]) -> Le
     served = tensor(search.place([search.served]))
     x = torch.cat([served, tensor(search.place([trial.weights for trial in read]))])
     there = tensor(search.place([point.weights for point in told]))
+    said: dict[str, LogSays | None] = dict.fromkeys(search.metrics)
+    for metric in search.metrics if told else ():
+        means = tensor([point.lifts[metric].mean for point in told])
+        errors = tensor([point.lifts[metric].error for point in told])
+        said[metric] = LogSays(there, means, errors**2, served[0]) if float(means.std()) > 0 else None
+    if len(read) < FEWEST and not any(said.values()):
+        raise DataError("logs say the same of all weights")
     found = {}
-    for metric in search.metrics:
-        y = tensor([0.0, *(trial.lifts[metric].mean for trial in read)])
-        variance = tensor([SURE, *(trial.lifts[metric].error ** 2 for trial in read)])
-        says = None
-        if told:
-            means = tensor([point.lifts[metric].mean for point in told])
-            errors = tensor([point.lifts[metric].error for point in told])
-            says = LogSays(there, means, errors**2, served[0]) if float(means.std()) > 0 else None
-        found[metric] = Surrogate(x, y, variance, says)
+    for place, metric in enumerate(search.metrics):
+        seen = [at for at, trial in enumerate(read) if metric in trial.lifts]
+        y = tensor([0.0, *(read[at].lifts[metric].mean for at in seen)])
+        variance = tensor([SURE, *(read[at].lifts[metric].error ** 2 for at in seen)])
+        mine = x[[0, *(at + 1 for at in seen)]]
+        found[metric] = Surrogate(mine, y, variance, said[metric], METRICS * search.seed + place)
     return Learned(search, x, found)
 
 

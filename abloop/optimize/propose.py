@@ -42,7 +42,8 @@ def propose(
         from abloop.optimize.acquire import acquire
 
         wanted = count - _hedged(learned, read, count, bool(scored))
-        points = acquire(learned, wanted) if wanted else np.empty((0, len(search.bounds)))
+        apart = bool(read) and not any(keeps(trial.lifts, search.limits) for trial in read)
+        points = acquire(learned, wanted, apart) if wanted else np.empty((0, len(search.bounds)))
         points = points if read else _apart(points)
         found = [(weights, "model" if read else "logs") for weights in search.weights(points)]
     except MissingExtraError:
@@ -65,7 +66,7 @@ def _hedged(learned: Learned, read: Sequence[Trial], count: int, told: bool) -> 
 
 
 def _apart(points: Points) -> Points:
-    """Return points that rest on logs alone, without those near an earlier one where more than half are left.
+    """Return points that rest on logs alone, without those near an earlier one.
 
     These would win little if the logs are right, and nothing if they mislead: spread over the space, they tell which.
     """
@@ -73,9 +74,7 @@ def _apart(points: Points) -> Points:
     for at, point in enumerate(points):
         if all(np.abs(point - points[other]).max() >= NEAR for other in apart):
             apart.append(at)
-    near = [at for at in range(len(points)) if at not in apart]
-    missing = max(1, len(points) // 2) - len(apart)
-    return points[sorted(apart + near[: max(0, missing)])]
+    return points[apart]
 
 
 def foresee(

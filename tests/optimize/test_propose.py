@@ -116,6 +116,42 @@ def test_logs_are_believed_as_far_as_they_hold() -> None:
     assert [source for _, source in propose(SEARCH, misled, 4, wave)] == ["spread"] * 4
 
 
+def test_logs_that_say_the_same_of_all_weights_say_nothing() -> None:
+    """A first round is spread over the space then, and does not claim to come from logs."""
+    flat = [Point(w, {"good": Lift(0.0, 0.01), "cost": Lift(0.0, 0.01)}) for w in SEARCH.weights(SEARCH.spread(16))]
+    assert [source for _, source in propose(SEARCH, [], 3, flat)] == ["spread"] * 3
+
+
+def test_a_metric_that_is_measured_later_leaves_the_others_what_they_learned() -> None:
+    """Trials without it are learned from for the rest; of too few with it, how many there are is said."""
+    limited = Search(
+        bounds=SEARCH.bounds, served=SEARCH.served, objectives=BOTH, limits=(Limit(metric="late", most=0.1),)
+    )
+    trials = [
+        Trial(each.number, 0, each.weights, "read", lifts={**each.lifts, "late": Lift(0.0, 0.01)})
+        if each.number > 4
+        else each
+        for each in tried(SEARCH, 9)
+    ]
+    place = {"a": 0.7, "b": 1.0}
+    (all_,), (others,) = foresee(SEARCH, trials, [place]), foresee(limited, trials, [place])
+    assert others["good"].mean == pytest.approx(all_["good"].mean, abs=1e-6)
+    assert others["late"].mean == pytest.approx(0.0, abs=0.02)
+    with pytest.raises(DataError, match="needs 4 trials that were read; late has 3"):
+        learn(limited, trials[:8])
+
+
+def test_arms_of_a_round_keep_apart_until_one_keeps_the_limits() -> None:
+    """Where none so far did, a round looks in several places, not five times in the likeliest."""
+    narrow = (Limit(metric="good", least=0.45), Limit(metric="cost", most=0.45))
+    search = Search(bounds=SEARCH.bounds, served=SEARCH.served, objectives=BOTH, limits=narrow)
+    trials = [trial for trial in tried(search, 9) if trial.lifts["good"].mean < 0.4]
+    points = search.place([weights for weights, _ in propose(search, trials, 4)])
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(4)
+    assert gaps.min() > 0.1
+    assert max(truth(weights)["good"] for weights in search.weights(points)) > 0.4
+
+
 def test_the_expected_frontier_is_that_of_the_truth() -> None:
     """Points of the expected frontier are nearly unbeaten in truth, and what is expected of them holds."""
     trials = tried(SEARCH, 16)
