@@ -91,7 +91,7 @@ def test_another_formula_begins_anew(tmp_path: Path) -> None:
     loop.register(blueprint(policy={"formula": formula, "weights": renamed}))
     assert tuning.left_out(loop, "shop_list") == {"measured under another policy.formula": 8}
     assert not tuning.best(loop, "shop_list")
-    with pytest.raises(DataError, match="needs 4 trials that were read; there are 0"):
+    with pytest.raises(DataError, match="needs 4 trials that were read; orders has 0"):
         tuning.pareto(loop, "shop_list")
     with pytest.raises(DataError, match="trial 2 of 'shop_list' cannot be served any more: it was measured under"):
         tuning.pick(loop, "shop_list", 2, who="test", why="try")
