@@ -61,6 +61,7 @@ class Progress:
 
             self.__exit__()
             self._bar, self._step = tqdm(total=total, desc=step, leave=False), step
+        self._bar.total = total
         self._bar.update(done - self._bar.n)
 
     def __enter__(self) -> Progress:

@@ -60,7 +60,7 @@ def tune(options: argparse.Namespace) -> int:
             return _pick(options, loop)
         if options.action == "propose":
             with Progress() as bar:
-                bar_of = partial(bar, "asking the journal")
+                bar_of = partial(bar, "proposing weights")
                 state = tuning.propose(loop, name, count=options.arms, who=who, why=options.why, progress=bar_of)
         elif options.action == "read":
             state = _read(options, loop, who)

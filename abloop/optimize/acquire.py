@@ -20,7 +20,7 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from botorch.utils.sampling import manual_seed
 
 from abloop.optimize.learn import Learned, quiet
-from abloop.optimize.search import Points
+from abloop.optimize.search import Points, silent
 from abloop.optimize.together import Together
 from abloop.threads import torch_alone
 
@@ -34,7 +34,7 @@ MANY = 64, 256  # The same of three objectives or more, whose frontier takes lon
 AWAY = 0.35  # how far arms that keep away from each other are, for each root of the number of weights
 
 
-def acquire(learned: Learned, count: int, apart: bool = False) -> Points:
+def acquire(learned: Learned, count: int, apart: bool = False, progress: Callable[[int, int], None] = silent) -> Points:
     """Return the points of the unit cube to try next, one after the other given those before, shape (count, d).
 
     By noisy expected hypervolume improvement of the objectives within the limits, or of one objective by noisy
@@ -44,6 +44,7 @@ def acquire(learned: Learned, count: int, apart: bool = False) -> Points:
         learned: The model of all trials.
         count: How many, from 1.
         apart: Whether they keep away from each other.
+        progress: Called with points found and points in all.
     """
     d = learned.x.shape[1]
     box = torch.stack([torch.zeros(d, dtype=torch.double), torch.ones(d, dtype=torch.double)])
@@ -53,17 +54,22 @@ def acquire(learned: Learned, count: int, apart: bool = False) -> Points:
     samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed), torch_alone(*learned.x.shape):
         wanted = _acquisition(learned, samples)
-        found, _ = optimize_acqf(
-            Apart(wanted, AWAY * d**0.5) if apart else wanted,
-            box,
-            q=count,
-            num_restarts=STARTS,
-            raw_samples=raw,
-            sequential=True,
-            inequality_constraints=rows or None,
-            options={"maxiter": STEPS, "batch_limit": STARTS, "init_batch_limit": raw},
-        )
-    points: Points = found.detach().numpy()
+        wanted = Apart(wanted, AWAY * d**0.5) if apart else wanted
+        chosen = torch.empty((0, d), dtype=torch.double)
+        for at in range(count):
+            wanted.set_X_pending(chosen if at else None)
+            found, _ = optimize_acqf(
+                wanted,
+                box,
+                q=1,
+                num_restarts=STARTS,
+                raw_samples=raw,
+                inequality_constraints=rows or None,
+                options={"maxiter": STEPS, "batch_limit": STARTS, "init_batch_limit": raw},
+            )
+            chosen = torch.cat([chosen, found.detach()])
+            progress(at + 1, count)
+    points: Points = chosen.numpy()
     return points
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from abloop.errors import DataError, MissingExtraError
 from abloop.optimize.learn import FEWEST, Learned, learn
-from abloop.optimize.search import Points, Search
+from abloop.optimize.search import Points, Progress, Search, silent
 from abloop.optimize.trials import Lift, Point, Trial, keeps
 
 NEAR = 0.2  # of the range of every weight: two such arms of a round that rests on logs alone are one
@@ -21,7 +21,11 @@ BELIEVED = 0.3  # scale of a log below which it says nothing
 
 
 def propose(
-    search: Search, trials: Sequence[Trial], count: int, scored: Sequence[Point] = ()
+    search: Search,
+    trials: Sequence[Trial],
+    count: int,
+    scored: Sequence[Point] = (),
+    progress: Progress = silent,
 ) -> list[tuple[dict[str, float], str]]:
     """Return weights to try, each with how they were found: by the `model`, from `logs`, or `spread`.
 
@@ -30,6 +34,7 @@ def propose(
         trials: All so far; those that were read are learned from.
         count: How many.
         scored: Weights with the change that logs expect of them.
+        progress: Called with weights found and weights in all.
 
     Raises:
         DataError: Next to no weights keep the sums.
@@ -43,7 +48,7 @@ def propose(
 
         wanted = count - _hedged(learned, read, count, bool(scored))
         apart = bool(read) and not any(keeps(trial.lifts, search.limits) for trial in read)
-        points = acquire(learned, wanted, apart) if wanted else np.empty((0, len(search.bounds)))
+        points = acquire(learned, wanted, apart, progress) if wanted else np.empty((0, len(search.bounds)))
         points = points if read else _apart(points)
         found = [(weights, "model" if read else "logs") for weights in search.weights(points)]
     except MissingExtraError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -14,7 +14,12 @@ from abloop.blueprint.tuning import Limit, Objective, Sum
 from abloop.errors import DataError
 
 Points = NDArray[np.float64]
+Progress = Callable[[int, int], None]  # steps done, steps in all
 DRAWS = 4_096  # points looked at, for each that is wanted within sums
+
+
+def silent(done: int, total: int) -> None:
+    """Say nothing of progress."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -21,7 +21,7 @@ from abloop.errors import BlueprintError, DataError, UnknownNameError, unknown
 from abloop.optimize.drift import again_of, widened
 from abloop.optimize.propose import draw
 from abloop.optimize.propose import propose as suggest
-from abloop.optimize.search import Search
+from abloop.optimize.search import Progress, Search, silent
 from abloop.optimize.trials import Point, Round, State, Trial
 from abloop.store.serving import Comparison
 from abloop.store.workspace import Workspace
@@ -31,14 +31,9 @@ from abloop.tuning.plan import search_of
 from abloop.tuning.reading import confirmed
 from abloop.tuning.steps import changed, status
 
-Progress = Callable[[int, int], None]
 MOST_ARMS = 100  # of a round
 MORE = 16  # points that are looked at for each that is missing, where counts are rounded
 ROUNDED = 1e-6  # by how much a sum of weights may miss its bounds: weights are shown with six digits
-
-
-def silent(done: int, total: int) -> None:
-    """Say nothing of progress."""
 
 
 def propose(
@@ -54,7 +49,7 @@ def propose(
         count: How many; what the blueprint says where 0.
         who: Who proposes it.
         why: Why.
-        progress: Called with steps done and steps in all, where logs are asked.
+        progress: Called with steps done and steps in all, where logs are asked, then for each of the weights.
 
     Raises:
         UnknownNameError: There is no such strategy.
@@ -79,7 +74,7 @@ def propose(
             scored = _scored(workspace, strategy, blueprint, progress)
             state = msgspec.structs.replace(state, scored=scored, scored_by=version)
         told = known(workspace, state, blueprint, guess=True)
-        found = _proposed(blueprint, told, count or blueprint.tuning.arms)
+        found = _proposed(blueprint, told, count or blueprint.tuning.arms, progress)
         trials = tuple(
             Trial(len(state.trials) + at, number, weights, source=source) for at, (weights, source) in enumerate(found)
         )
@@ -100,7 +95,7 @@ def _scored(workspace: Workspace, strategy: str, blueprint: Blueprint, progress:
         return ()
 
 
-def _proposed(blueprint: Blueprint, state: State, count: int) -> list[tuple[dict[str, float], str]]:
+def _proposed(blueprint: Blueprint, state: State, count: int, progress: Progress) -> list[tuple[dict[str, float], str]]:
     """Return the weights of the next round, those that are tried again first; none twice, and not those that serve."""
     plan, search = blueprint.tuning, search_of(blueprint, len(state.rounds))
     if plan.among:
@@ -109,7 +104,7 @@ def _proposed(blueprint: Blueprint, state: State, count: int) -> list[tuple[dict
         return _some([(among[at], "among") for at in draw(search, state.trials, among, count)])
     again = again_of(state, search, min(plan.repeat, count - 1))
     trials = widened(state.trials)
-    found = again + (suggest(search, trials, count - len(again), state.scored) if count > len(again) else [])
+    found = again + (suggest(search, trials, count - len(again), state.scored, progress) if count > len(again) else [])
     kept = _distinct(found, search)
     if len(kept) < count:  # counts were rounded to the same weights
         with suppress(DataError):

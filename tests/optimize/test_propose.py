@@ -75,6 +75,13 @@ def test_one_objective_is_driven_to_its_best() -> None:
     assert max(truth(weights)["good"] for weights, _ in found) > 0.45
 
 
+def test_progress_is_told_weights_by_weights() -> None:
+    """Those who wait for a model are told of each of its weights."""
+    steps: list[tuple[int, int]] = []
+    propose(SEARCH, tried(SEARCH, 6), 2, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
+
+
 def test_unreachable_limits_still_get_a_proposal() -> None:
     """Where no weights keep a limit, the next proposal comes, and the frontier is empty and says so."""
     search = Search(
