@@ -3,6 +3,9 @@
 from abloop.blueprint.parameters import settings, tunable
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.optimize.figures import frontier_figure, volume_figure
+from abloop.optimize.learn import learn
+from abloop.optimize.propose import propose as suggest
+from abloop.optimize.trials import Lift, Point, keeps
 from abloop.tuning.frontier import best, choose, drift, expect, left_out, pareto, today, trusted, volumes
 from abloop.tuning.plan import objectives, search_of
 from abloop.tuning.reading import read, ready, watch
@@ -10,13 +13,17 @@ from abloop.tuning.rounds import pick, propose
 from abloop.tuning.steps import status
 
 __all__ = [
+    "Lift",
     "Limit",
     "Objective",
+    "Point",
     "best",
     "choose",
     "drift",
     "expect",
     "frontier_figure",
+    "keeps",
+    "learn",
     "left_out",
     "objectives",
     "pareto",
@@ -27,6 +34,7 @@ __all__ = [
     "search_of",
     "settings",
     "status",
+    "suggest",
     "today",
     "trusted",
     "tunable",
