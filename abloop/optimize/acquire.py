@@ -90,7 +90,7 @@ class Apart(AcquisitionFunction):  # type: ignore[misc]  # BoTorch's nn.Module i
         self._wanted, self._length = wanted, length
         self.X_pending: Tensor = None
 
-    def set_X_pending(self, X_pending: Tensor | None = None) -> None:  # noqa: N802
+    def set_X_pending(self, X_pending: Tensor | None = None) -> None:  # noqa: N802 - BoTorch's name for it
         """Take the other arms of the round, shape (m, d)."""
         self._wanted.set_X_pending(X_pending)
         self.X_pending = X_pending

@@ -43,14 +43,16 @@ class Prior(NamedTuple):
         return -((((parameters - self.mean)[..., free] / self.error[free]) ** 2).sum(-1)) / 2
 
 
-def surface(weights: int, level: float) -> Prior:
+def surface(weights: int, level: float, scale: float = 0.0, doubt: float = 0.0) -> Prior:
     """Return what is expected of a metric of variance one.
 
     Args:
         weights: How many there are.
         level: Standard deviation of the level.
+        scale: What is expected of the log's scale.
+        doubt: Standard deviation of that.
     """
-    return _prior(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights), level)
+    return _prior(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights), level, scale, doubt)
 
 
 def bias(weights: int, share: float, level: float, scale: float = 0.0, doubt: float = 0.0) -> Prior:
@@ -66,9 +68,7 @@ def bias(weights: int, share: float, level: float, scale: float = 0.0, doubt: fl
     return _prior(weights, share, BIAS, SMOOTH, level, scale, doubt)
 
 
-def _prior(
-    weights: int, share: float, rough: float, unsure: float, level: float, scale: float = 0.0, doubt: float = 0.0
-) -> Prior:
+def _prior(weights: int, share: float, rough: float, unsure: float, level: float, scale: float, doubt: float) -> Prior:
     curved = [expected + math.log(share) for expected in CURVED]
     lengths = [LENGTH + math.log(weights) / 2] * weights
     mean = [*curved, math.log(rough * share), *lengths, 0.0, scale, doubt]

@@ -93,7 +93,7 @@ class Process:
         likely = self.likelihood(drawn)
         evidence = float(likely.logsumexp(0)) - math.log(FIRST)
         if not math.isfinite(evidence):
-            raise ValueError("no parameters explain what was measured")
+            raise ValueError("no parameters explain what was measured; all changes and errors have to be finite")
         places = torch.multinomial(likely.softmax(0), WALKERS, replacement=True, generator=rng)
         walkers, likely = drawn[places], likely[places]
         for move in range(MOVES):

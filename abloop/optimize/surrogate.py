@@ -109,13 +109,10 @@ class Surrogate:
 
     def _prior(self, belief: Belief, weights: int) -> Prior:
         """Return what a belief expects of the parameters."""
-        if not belief.doubt:
-            return surface(weights, FREE)
+        level = OFFSET if belief.doubt else FREE
         if belief.left < 1:
-            return bias(weights, belief.left, OFFSET, belief.scale, belief.doubt)
-        prior = surface(weights, OFFSET)
-        prior.mean[SCALE], prior.mean[DOUBT] = belief.scale, belief.doubt
-        return prior
+            return bias(weights, belief.left, level, belief.scale, belief.doubt)
+        return surface(weights, level, belief.scale, belief.doubt)
 
     def _asked(self, x: Tensor) -> Tensor:
         """Return points with what the log says of them."""

@@ -54,7 +54,7 @@ class Expected(Posterior):  # type: ignore[misc]  # BoTorch is untyped here
         """Where those of all sets are the same."""
         return (0, -2)
 
-    def _extended_shape(self, sample_shape: Any = torch.Size()) -> Any:  # noqa: B008
+    def _extended_shape(self, sample_shape: Any = ()) -> Any:
         return torch.Size(sample_shape) + self.base_sample_shape
 
     @property
@@ -82,12 +82,12 @@ class Expected(Posterior):  # type: ignore[misc]  # BoTorch is untyped here
         return torch.linalg.cholesky(self._covariances + jitter)
 
 
-@GetSampler.register(Expected)  # type: ignore[untyped-decorator]
+@GetSampler.register(Expected)  # type: ignore[untyped-decorator]  # BoTorch is untyped here
 def _sampler(posterior: Expected, sample_shape: Any, *, seed: int | None = None) -> Any:
     return SobolQMCNormalSampler(sample_shape=sample_shape, seed=seed)
 
 
-class Together(Model):  # type: ignore[misc]  # nor here
+class Together(Model):  # type: ignore[misc]  # BoTorch is untyped here
     """All metrics, independent of each other.
 
     Args:

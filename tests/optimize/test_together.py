@@ -47,7 +47,7 @@ def test_arms_keep_away_from_each_other() -> None:
 
         model = Together(surrogates())
 
-        def set_X_pending(self, _: torch.Tensor) -> None:  # noqa: N802
+        def set_X_pending(self, _: torch.Tensor) -> None:  # noqa: N802 - BoTorch's name for it
             """Take no notice."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from abloop import tuning
 from abloop.compare import SETTLE_SECONDS, stop_comparing
+from abloop.loop import Loop
 from abloop.offline import join_rows, ship_spool
 from abloop.rollout.versions import rollback as serve_version
 from abloop.store.late import join_late
@@ -19,6 +21,20 @@ from tests.tuning.kept import SPREAD, keep, lifts, read
 
 DAY = 86_400.0
 WHO = "test"
+Outcome = Callable[[int, dict[str, float]], dict[str, float]]
+
+
+def visit(loop: Loop, clock: ManualClock, count: int, outcome: Outcome) -> None:
+    """Let units come once all processes know what is served, observe each, and wait a day for their rows."""
+    loop.refresh()
+    clock.advance(SETTLE_SECONDS + 1)
+    handle = loop.strategy("shop_list")
+    for at in range(count):
+        weights = handle.get_decision(f"u{at}", {"user_id": f"u{at}"})
+        handle.log_observations(f"u{at}", outcome(at, weights or SERVED))
+    clock.advance(DAY)
+    ship_spool(loop)
+    join_rows(loop, "shop_list")
 
 
 def test_a_round_waits_for_the_window_of_its_objective(tmp_path: Path) -> None:
@@ -30,16 +46,12 @@ def test_a_round_waits_for_the_window_of_its_objective(tmp_path: Path) -> None:
     plan = {**blueprint()["tuning"], "arms": 1, "units": 20}
     loop.register(blueprint(metrics=metrics, tuning=plan))
     tuning.propose(loop, "shop_list", who=WHO)
-    loop.refresh()
-    clock.advance(SETTLE_SECONDS + 1)
-    handle = loop.strategy("shop_list")
-    for number in range(120):
-        handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
-        found = {"orders": 1.0 + number % 3, "compute": 2.0 + number % 2, "latency": 3.0 + number % 2}
-        handle.log_observations(f"u{number}", found)
-    clock.advance(DAY)
-    ship_spool(loop)
-    join_rows(loop, "shop_list")
+    visit(
+        loop,
+        clock,
+        120,
+        lambda at, _: {"orders": 1.0 + at % 3, "compute": 2.0 + at % 2, "latency": 3.0 + at % 2},
+    )
     join_late(loop, "shop_list")
     assert tuning.ready(loop, "shop_list") == (0, 20)
     waiting = tuning.read(loop, "shop_list", who=WHO)
@@ -61,16 +73,12 @@ def test_every_limit_of_a_metric_is_watched(tmp_path: Path) -> None:
     limits = [{"metric": "latency", "most": 0.02}, {"metric": "latency", "least": -0.9}]
     loop.register(blueprint(tuning={**blueprint()["tuning"], "limits": limits, "arms": 1, "units": 400}))
     slow = tuning.propose(loop, "shop_list", who=WHO).trials[0].weights
-    loop.refresh()
-    clock.advance(SETTLE_SECONDS + 1)
-    handle = loop.strategy("shop_list")
-    for number in range(600):
-        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
-        latency = (2.0 if weights and weights["fresh"] == slow["fresh"] else 1.0) + number % 5 / 100
-        handle.log_observations(f"u{number}", {"orders": 1.0 + number % 3, "compute": 2.0, "latency": latency})
-    clock.advance(DAY)
-    ship_spool(loop)
-    join_rows(loop, "shop_list")
+
+    def late(at: int, weights: dict[str, float]) -> dict[str, float]:
+        latency = (2.0 if weights["fresh"] == slow["fresh"] else 1.0) + at % 5 / 100
+        return {"orders": 1.0 + at % 3, "compute": 2.0, "latency": latency}
+
+    visit(loop, clock, 600, late)
     (trial,) = tuning.watch(loop, "shop_list", who=WHO).trials
     assert trial.status == "failed"
     assert "abandoned: latency" in trial.reason
@@ -84,16 +92,8 @@ def test_a_round_that_somebody_ended_is_read(tmp_path: Path) -> None:
     loop = open_loop(tmp_path, clock)
     loop.register(blueprint(tuning={**blueprint()["tuning"], "arms": 1, "units": 1_000}))
     tuning.propose(loop, "shop_list", who=WHO)
-    loop.refresh()
-    clock.advance(SETTLE_SECONDS + 1)
-    handle = loop.strategy("shop_list")
     rng = np.random.default_rng(0)
-    for number in range(200):
-        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
-        handle.log_observations(f"u{number}", draw(rng, weights or SERVED))
-    clock.advance(DAY)
-    ship_spool(loop)
-    join_rows(loop, "shop_list")
+    visit(loop, clock, 200, lambda _, weights: draw(rng, weights))
     stop_comparing(loop, "shop_list", who=WHO, why="by mistake")
     state = tuning.read(loop, "shop_list", who=WHO)
     assert state.rounds[0].status == "read"
@@ -109,15 +109,7 @@ def test_a_confirmation_is_learned_from(tmp_path: Path) -> None:
     keep(loop, [read(weights, SERVED) for weights in SPREAD])
     picked = {"fresh": 0.5, "price": 0.5, "taste": 0.5, "depth": 0.5}  # which no round tried
     version = tuning.pick(loop, "shop_list", picked, who=WHO, why="a compromise").entries[1].version
-    loop.refresh()
-    clock.advance(SETTLE_SECONDS + 1)
-    handle = loop.strategy("shop_list")
-    for number in range(1_000):
-        weights = handle.get_decision(f"u{number}", {"user_id": f"u{number}"})
-        handle.log_observations(f"u{number}", draw(rng, weights or SERVED))
-    clock.advance(DAY)
-    ship_spool(loop)
-    join_rows(loop, "shop_list")
+    visit(loop, clock, 1_000, lambda _, weights: draw(rng, weights))
     stop_comparing(loop, "shop_list", who=WHO, why="it holds")
     serve_version(loop, "shop_list", version, who=WHO, why="it holds")
     assert len(tuning.left_out(loop, "shop_list")) == 1
