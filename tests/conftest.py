@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from abloop.store.online import GroupCache
+from abloop.store.rows import Fetch
 from tests import postgres as throwaway
 
 # A busy machine is no failure; where a change is judged, the same examples are drawn each time.
@@ -22,6 +24,17 @@ SHARED = Path(__file__).parents[2] / "shared"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first what takes longest: at the end one worker would be at it alone, and the others idle."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.fixture
+def patient_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a minute where a blueprint asks for the most it may, a second: a disk that stalls is no failure either."""
+    serve = GroupCache.serve
+
+    def patient(cache: GroupCache, fetch: Fetch, budget: float, max_age: float) -> None:
+        serve(cache, fetch, 60.0 if budget >= 1.0 else budget, max_age)
+
+    monkeypatch.setattr(GroupCache, "serve", patient)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from tests.loops import two_arms
 from tests.remote.serving import Live, broken
 from tests.remote.test_faults import hang
 
+pytestmark = pytest.mark.usefixtures("patient_groups")
 PATIENT = 5.0  # a busy machine is no reason for a default
 GROUPS: dict[str, Any] = {
     "groups": [

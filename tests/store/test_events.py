@@ -24,6 +24,7 @@ from abloop.testing import ManualClock
 from tests.loops import open_loop
 from tests.store.shipping import send
 
+pytestmark = pytest.mark.usefixtures("patient_groups")
 HOUR, DAY = 3_600.0, 86_400.0
 WINDOWS = {"hour": HOUR, "day": DAY, "month": 30 * DAY}
 
