@@ -29,12 +29,11 @@ Tensor = Any
 # everybody after it would wait for good. It does without as well.
 logei._load_attempted = True  # noqa: SLF001
 STARTS, STEPS = 8, 200
-FEW = 128, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
-MANY = 64, 256  # The same of three objectives or more, whose frontier takes long to measure.
-AWAY = 0.35  # how far arms that keep away from each other are, for each root of the number of weights
+FEW = 256, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
+MANY = 128, 256  # The same of three objectives or more, whose frontier takes long to measure.
 
 
-def acquire(learned: Learned, count: int, apart: bool = False, progress: Callable[[int, int], None] = silent) -> Points:
+def acquire(learned: Learned, count: int, apart: float = 0.0, progress: Callable[[int, int], None] = silent) -> Points:
     """Return the points of the unit cube to try next, one after the other given those before, shape (count, d).
 
     By noisy expected hypervolume improvement of the objectives within the limits, or of one objective by noisy
@@ -43,7 +42,7 @@ def acquire(learned: Learned, count: int, apart: bool = False, progress: Callabl
     Args:
         learned: The model of all trials.
         count: How many, from 1.
-        apart: Whether they keep away from each other.
+        apart: How far they keep away from each other, for each root of the number of weights.
         progress: Called with points found and points in all.
     """
     d = learned.x.shape[1]
@@ -54,7 +53,7 @@ def acquire(learned: Learned, count: int, apart: bool = False, progress: Callabl
     samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed), torch_alone(*learned.x.shape):
         wanted = _acquisition(learned, samples)
-        wanted = Apart(wanted, AWAY * d**0.5) if apart else wanted
+        wanted = Apart(wanted, apart * d**0.5) if apart else wanted
         chosen = torch.empty((0, d), dtype=torch.double)
         for at in range(count):
             wanted.set_X_pending(chosen if at else None)
@@ -71,6 +70,23 @@ def acquire(learned: Learned, count: int, apart: bool = False, progress: Callabl
             progress(at + 1, count)
     points: Points = chosen.numpy()
     return points
+
+
+class Widened(qLogNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]  # BoTorch's nn.Module is untyped
+    """By how much a point is expected to widen the frontier; what was tried is sampled once, not with each point."""
+
+    def _set_cell_bounds(self, num_new_points: int) -> None:
+        super()._set_cell_bounds(num_new_points)
+        self._beside: Callable[[Tensor], Tensor] | None = None
+
+    def _compute_posterior_samples_and_concat_pending(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        if self._beside is None:
+            with torch.no_grad():
+                posterior = self.model.posterior(torch.cat([self.X_baseline, X[0]]))
+                self._set_sampler(1, posterior)
+                self.get_posterior_samples(posterior)  # draws normal numbers where there are none yet
+                self._beside = self.model.beside(self.X_baseline, self.sampler.base_samples)
+        return self._beside(X), X
 
 
 class Apart(AcquisitionFunction):  # type: ignore[misc]  # BoTorch's nn.Module is untyped
@@ -123,7 +139,7 @@ def _acquisition(learned: Learned, samples: int) -> Any:
             prune_baseline=True,
             cache_root=False,
         )
-    return qLogNoisyExpectedHypervolumeImprovement(
+    return Widened(
         model,
         _worst(learned, model, signs, places),
         learned.x,

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from abloop.optimize.kernels import Prior, covariance, mean
+from abloop.optimize.kernels import Prior, covariance, mean, scale_squared
 
 Tensor = Any
 JITTER = 1e-8  # added to variances of about one, for the sake of rounding
@@ -28,12 +28,18 @@ class Process:
         y: What was measured of them, shape (n,).
         variance: Of that, shape (n,).
         prior: What is expected of the parameters.
+        doubt: Covariance of what the log may be wrong by at the points, shape (n, n); None without a log.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, variance: Tensor, prior: Prior) -> None:
+    def __init__(self, x: Tensor, y: Tensor, variance: Tensor, prior: Prior, doubt: Tensor | None = None) -> None:
         """Keep them."""
         self.x, self.y, self.prior = x, y, prior
-        self._noise = torch.diag(variance + JITTER)
+        self._noise, self._doubt = torch.diag(variance + JITTER), doubt
+
+    def _measured(self, parameters: Tensor) -> Tensor:
+        """Return the covariance of what was measured, shape (k, n, n)."""
+        found = covariance(parameters, self.x, self.x) + self._noise
+        return found if self._doubt is None else found + scale_squared(parameters) * self._doubt
 
     def condition(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Return the root of the covariance of what was measured, and the weight of each measurement.
@@ -44,7 +50,7 @@ class Process:
         Returns:
             Shapes (k, n, n) and (k, n).
         """
-        root = torch.linalg.cholesky(covariance(parameters, self.x, self.x) + self._noise)
+        root = torch.linalg.cholesky(self._measured(parameters))
         rest = (self.y - mean(parameters, self.x))[..., None]
         return root, torch.cholesky_solve(rest, root)[..., 0]
 
@@ -54,7 +60,7 @@ class Process:
         Args:
             parameters: Shape (k, p).
         """
-        root, failed = torch.linalg.cholesky_ex(covariance(parameters, self.x, self.x) + self._noise)
+        root, failed = torch.linalg.cholesky_ex(self._measured(parameters))
         rest = (self.y - mean(parameters, self.x))[..., None]
         white = torch.linalg.solve_triangular(root, rest, upper=False)[..., 0]
         found = -(white**2).sum(-1) / 2 - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)

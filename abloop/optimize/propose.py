@@ -16,7 +16,10 @@ from abloop.optimize.learn import FEWEST, Learned, learn
 from abloop.optimize.search import Points, Progress, Search, silent
 from abloop.optimize.trials import Lift, Point, Trial, keeps
 
-NEAR = 0.2  # of the range of every weight: two such arms of a round that rests on logs alone are one
+NEAR = 0.2  # of the range of every weight: two such arms of a round that rests on logs alone are one,
+HALF = 0.5  # but so many of its arms stay
+AWAY = 0.35  # how far arms keep away from each other, for each root of the weights, while no trial kept the limits,
+BESIDE = 0.1  # and those of a log's first round
 BELIEVED = 0.3  # scale of a log below which it says nothing
 
 
@@ -47,9 +50,10 @@ def propose(
         from abloop.optimize.acquire import acquire
 
         wanted = count - _hedged(learned, read, count, bool(scored))
-        apart = bool(read) and not any(keeps(trial.lifts, search.limits) for trial in read)
+        kept = any(keeps(trial.lifts, search.limits) for trial in read)
+        apart = 0.0 if kept else AWAY if read else BESIDE
         points = acquire(learned, wanted, apart, progress) if wanted else np.empty((0, len(search.bounds)))
-        points = points if read else _apart(points)
+        points = points if read else spaced(points)
         found = [(weights, "model" if read else "logs") for weights in search.weights(points)]
     except MissingExtraError:
         raise
@@ -70,14 +74,14 @@ def _hedged(learned: Learned, read: Sequence[Trial], count: int, told: bool) -> 
     return min(count, max(0, FEWEST - sum(trial.source == "spread" for trial in read))) if doubted else 0
 
 
-def _apart(points: Points) -> Points:
-    """Return points that rest on logs alone, without those near an earlier one.
+def spaced(points: Points) -> Points:
+    """Return points that rest on logs alone, the first half, and of the others those that are near none before them.
 
     These would win little if the logs are right, and nothing if they mislead: spread over the space, they tell which.
     """
     apart: list[int] = []
     for at, point in enumerate(points):
-        if all(np.abs(point - points[other]).max() >= NEAR for other in apart):
+        if at < HALF * len(points) or all(np.abs(point - points[other]).max() >= NEAR for other in apart):
             apart.append(at)
     return points[apart]
 

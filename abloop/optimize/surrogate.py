@@ -1,6 +1,6 @@
 """A Gaussian process of each metric over the weights, begun from what logs say where there are any.
 
-    change(x) = scale log(x) + level + rest(x)
+    change(x) = scale (log(x) + error(x)) + level + rest(x)
 
 Its parameters are drawn as the tests make them likely, from three beliefs, metric by metric: that the log is nearly the
 truth, that it goes with the truth or against it, and that it says nothing. Points are in the unit cube.
@@ -8,19 +8,21 @@ truth, that it goes with the truth or against it, and that it says nothing. Poin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 
-from abloop.optimize.kernels import DOUBT, SCALE, Prior, bias, covariance, mean, surface
+from abloop.optimize.kernels import DOUBT, SCALE, Prior, bias, covariance, mean, scale_squared, surface
+from abloop.optimize.logged import FREE, LogSays, Said
 from abloop.optimize.process import Process
 
 Tensor = Any
 FEWEST = 3  # points before a log is doubted
 DRAWS = 8  # of parameters
 SURE = 1e-6  # least variance of a measurement, of a metric of variance one
-BLURRED = 1e-4  # the same, of what a log says
-OFFSET, FREE = 0.3, 1.0  # standard deviation of the level, with a log and without
+OFFSET = 0.3  # standard deviation of the level where there is a log
+JITTER = 1e-6  # of the variance of points
 
 
 class Belief(NamedTuple):
@@ -44,36 +46,16 @@ HINT = Belief(-2.0, 0.0, 1.0, 1.0)  # something that goes with it, or against it
 NONE = Belief(-1.0, 0.0, 0.0, 1.0)  # nothing
 
 
-class LogSays:
-    """What logs expect a metric to change, as a smooth function of the weights.
-
-    Args:
-        x: Weights that the log was asked about, shape (n, d).
-        y: The change that it expects, shape (n,).
-        variance: Of it, shape (n,).
-        served: The weights that serve, which change nothing, shape (d,).
+class Asked(NamedTuple):
+    """Points that something is expected of.
 
     Attributes:
-        spread: Standard deviation of what it says.
+        x: With what the log says of them, or 0, as last column, shape (..., n, d + 1).
+        said: The same, and how sure it is; None without a log.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, variance: Tensor, served: Tensor) -> None:
-        """Fit a process, and keep its mean alone."""
-        self.spread = y.std().clamp_min(1e-12)
-        values = (y - y.mean()) / self.spread
-        noise = (variance / self.spread**2).clamp_min(BLURRED)
-        self._process = Process(_beside(x, None), values, noise, bias(x.shape[1], 1.0, FREE))
-        self._parameters = self._process.peak()
-        _, self._weights = self._process.condition(self._parameters)
-        self._origin = self._raw(served[None])
-
-    def _raw(self, x: Tensor) -> Tensor:
-        near = covariance(self._parameters, _beside(x, None)[..., None, :, :], self._process.x)
-        return self.spread * (near @ self._weights[..., None])[..., 0, :, 0]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the change that the log expects of points of shape (..., n, d), shape (..., n)."""
-        return self._raw(x) - self._origin
+    x: Tensor
+    said: Said | None
 
 
 class Surrogate:
@@ -99,13 +81,16 @@ class Surrogate:
         seen = zero if few else y.std()
         self.spread = torch.maximum(seen, zero if says is None else says.spread).clamp_min(1e-12)
         self._says, values = says, (y - self.centre) / self.spread
-        noise = (variance / self.spread**2).clamp_min(SURE)
+        self._tried = self._asked(x)
+        noise, doubt = (variance / self.spread**2).clamp_min(SURE), self._doubt(self._tried, self._tried)
         beliefs = [NONE] if says is None else [TRUE] if few else [TRUE, HINT, NONE]
-        asked, rng = self._asked(x), torch.Generator().manual_seed(seed)
-        processes = [Process(asked, values, noise, self._prior(belief, x.shape[1])) for belief in beliefs]
-        self._process = processes[0]  # what was measured is the same of all
+        rng = torch.Generator().manual_seed(seed)
+        processes = [
+            Process(self._tried.x, values, noise, self._prior(belief, x.shape[1]), None if doubt is None else doubt[0])
+            for belief in beliefs
+        ]
         self._parameters = _mixed(processes, [belief.odds for belief in beliefs], rng)
-        self._root, self._weights = self._process.condition(self._parameters)
+        self._root, self._weights = processes[0].condition(self._parameters)  # what was measured is the same of all
 
     def _prior(self, belief: Belief, weights: int) -> Prior:
         """Return what a belief expects of the parameters."""
@@ -114,14 +99,35 @@ class Surrogate:
             return bias(weights, belief.left, level, belief.scale, belief.doubt)
         return surface(weights, level, belief.scale, belief.doubt)
 
-    def _asked(self, x: Tensor) -> Tensor:
+    def _asked(self, x: Tensor) -> Asked:
         """Return points with what the log says of them."""
-        return _beside(x, None if self._says is None else self._says(x) / self.spread)
+        if self._says is None:
+            return Asked(torch.cat([x, torch.zeros_like(x[..., :1])], dim=-1), None)
+        said = self._says(x)
+        return Asked(torch.cat([x, said.change[..., None] / self.spread], dim=-1), said)
+
+    def _doubt(self, one: Asked, other: Asked) -> Tensor | None:
+        """Return the covariance of what the log may be wrong by, shape (..., 1, n, m); None without one."""
+        if self._says is None or one.said is None or other.said is None:
+            return None
+        return self._says.doubt(one.said, other.said) / self.spread**2
+
+    def _between(self, one: Asked, other: Asked) -> Tensor:
+        """Return the covariance of points before any test, shape (..., DRAWS, n, m)."""
+        found = covariance(self._parameters, one.x[..., None, :, :], other.x[..., None, :, :])
+        doubt = self._doubt(one, other)
+        return found if doubt is None else found + scale_squared(self._parameters) * doubt
+
+    def _learned(self, asked: Asked) -> tuple[Tensor, Tensor]:
+        """Return means of points, (..., DRAWS, q), and how near they are to what was tried, (..., DRAWS, n, q)."""
+        near = self._between(asked, self._tried)
+        means = mean(self._parameters, asked.x[..., None, :, :]) + (near @ self._weights[..., None])[..., 0]
+        return means, torch.linalg.solve_triangular(self._root, near.mT, upper=False)
 
     @property
     def trusted(self) -> float:
         """How much of the log is left: 1 as it is, 0 nothing, or without a log; below 0 it is turned round."""
-        told = (self._process.x[:, -1] * self._weights).sum(-1)
+        told = (self._tried.x[:, -1] * self._weights).sum(-1)
         return float((self._parameters[:, SCALE] + self._parameters[:, DOUBT] ** 2 * told).mean())
 
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,11 +139,37 @@ class Surrogate:
         Returns:
             Means, shape (..., DRAWS, q), and covariances, shape (..., DRAWS, q, q).
         """
-        asked = self._asked(x)[..., None, :, :]
-        near = covariance(self._parameters, asked, self._process.x)
-        means = mean(self._parameters, asked) + (near @ self._weights[..., None])[..., 0]
-        known = torch.linalg.solve_triangular(self._root, near.mT, upper=False)
-        return means, covariance(self._parameters, asked, asked) - known.mT @ known
+        asked = self._asked(x)
+        means, near = self._learned(asked)
+        return means, self._between(asked, asked) - near.mT @ near
+
+    def beside(self, others: Tensor, normal: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what gives samples of single points that go with samples of other points.
+
+        Sampling all points anew for each that is thought of would take most of the time of a proposal.
+
+        Args:
+            others: Points, shape (n, d).
+            normal: Normal numbers of theirs and of one point more, shape (s, n + 1), s a multiple of DRAWS.
+
+        Returns:
+            A function from points of shape (b, 1, d) to samples of shape (s, b, 1).
+        """
+        there = self._asked(others)
+        _, far = self._learned(there)
+        root = root_of(self._between(there, there) - far.mT @ far)
+        normal = normal.reshape(DRAWS, -1, normal.shape[-1])
+
+        def sample(x: Tensor) -> Tensor:
+            asked = self._asked(x)
+            means, near = self._learned(asked)
+            along = torch.linalg.solve_triangular(root, self._between(there, asked) - far.mT @ near, upper=False)
+            rest = self._between(asked, asked) - near.mT @ near - along.mT @ along
+            drawn = (normal[..., :-1] @ along)[..., 0] + means
+            drawn = drawn + rest[..., 0].clamp_min(SURE * JITTER).sqrt() * normal[..., -1]
+            return drawn.flatten(-2).mT[..., None]
+
+        return sample
 
     def expect(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard error, over all draws, of the change of points of shape (n, d); shape (n,) each."""
@@ -146,9 +178,11 @@ class Surrogate:
         return means[..., 0].mean(-1) * self.spread + self.centre, variance.sqrt() * self.spread
 
 
-def _beside(x: Tensor, told: Tensor | None) -> Tensor:
-    """Return points with what a log says of them as a last column."""
-    return torch.cat([x, torch.zeros_like(x[..., :1]) if told is None else told[..., None]], dim=-1)
+def root_of(covariances: Tensor) -> Tensor:
+    """Return the lower root of covariances of shape (..., n, n), with a little added where they have none."""
+    variance = covariances.diagonal(dim1=-2, dim2=-1).mean(-1).detach().clamp_min(JITTER)
+    jitter = JITTER * variance[..., None, None] * torch.eye(covariances.shape[-1], dtype=covariances.dtype)
+    return torch.linalg.cholesky(covariances + jitter)
 
 
 def _mixed(processes: list[Process], odds: list[float], rng: Any) -> Tensor:

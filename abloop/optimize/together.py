@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,9 @@ from botorch.posteriors.posterior import Posterior
 from botorch.sampling.get_sampler import GetSampler
 from botorch.sampling.normal import SobolQMCNormalSampler
 
-from abloop.optimize.surrogate import Surrogate
+from abloop.optimize.surrogate import Surrogate, root_of
 
 Tensor = Any
-JITTER = 1e-6  # of the variance of points
 
 
 class Expected(Posterior):  # type: ignore[misc]  # BoTorch is untyped here
@@ -73,13 +72,8 @@ class Expected(Posterior):  # type: ignore[misc]  # BoTorch is untyped here
         normal = base_samples.expand(self._extended_shape([count])).mT
         # each draw takes samples that follow each other: of a Sobol sequence, these fill the space as well
         normal = normal.reshape(k, count // k, *normal.shape[1:]).movedim(0, -3)
-        found = (self._root() @ normal[..., None])[..., 0].mT + self._means
+        found = (root_of(self._covariances) @ normal[..., None])[..., 0].mT + self._means
         return found.movedim(-3, 0).reshape(self._extended_shape([count]))
-
-    def _root(self) -> Tensor:
-        variance = self._covariances.diagonal(dim1=-2, dim2=-1).mean(-1).detach().clamp_min(JITTER)
-        jitter = JITTER * variance[..., None, None] * torch.eye(self._covariances.shape[-1], dtype=self.dtype)
-        return torch.linalg.cholesky(self._covariances + jitter)
 
 
 @GetSampler.register(Expected)  # type: ignore[untyped-decorator]  # BoTorch is untyped here
@@ -114,3 +108,16 @@ class Together(Model):  # type: ignore[misc]  # BoTorch is untyped here
         means, covariances = zip(*(each.joint(X) for each in self._surrogates), strict=True)
         found = Expected(torch.stack(means, -1), torch.stack(covariances, -3))
         return found if posterior_transform is None else posterior_transform(found)
+
+    def beside(self, others: Tensor, normal: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what gives samples of single points that go with samples of other points.
+
+        Args:
+            others: Points, shape (n, d).
+            normal: Normal numbers of theirs and of one point more, shape (s, n + 1, m).
+
+        Returns:
+            A function from points of shape (b, 1, d) to samples of shape (s, b, 1, m).
+        """
+        sources = [each.beside(others, normal[..., at]) for at, each in enumerate(self._surrogates)]
+        return lambda x: torch.stack([source(x) for source in sources], -1)

@@ -10,7 +10,7 @@ from abloop.errors import DataError
 from abloop.optimize.drift import again_of, drift, widened
 from abloop.optimize.learn import learn
 from abloop.optimize.pareto import closest, pareto
-from abloop.optimize.propose import draw, foresee, propose
+from abloop.optimize.propose import draw, foresee, propose, spaced
 from abloop.optimize.search import Search
 from abloop.optimize.trials import Lift, Point, Round, State, Trial
 
@@ -157,6 +157,14 @@ def test_arms_of_a_round_keep_apart_until_one_keeps_the_limits() -> None:
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(4)
     assert gaps.min() > 0.1
     assert max(truth(weights)["good"] for weights in search.weights(points)) > 0.4
+
+
+def test_half_of_a_first_round_stays_where_a_log_sees_the_best() -> None:
+    """Of the other arms those stay that are far from all; the rest makes room for arms that are spread."""
+    points = np.array([[0.5, 0.5], [0.5, 0.51], [0.49, 0.5], [0.9, 0.5], [0.51, 0.5]])
+    assert np.array_equal(spaced(points), points[:4])
+    assert np.array_equal(spaced(points[:2]), points[:1])
+    assert spaced(points[:0]).shape == (0, 2)
 
 
 def test_the_expected_frontier_is_that_of_the_truth() -> None:

@@ -59,3 +59,17 @@ def test_arms_keep_away_from_each_other() -> None:
     apart.set_X_pending(points[0])
     on, near, far = apart(points).tolist()
     assert on < -15 < near < 0 < 0.99 < far < 1.01
+
+
+def test_samples_beside_others_are_those_of_both() -> None:
+    """From the same normal numbers, a point's samples are the last of a joint sample, to rounding; alone as well."""
+    both = Together(surrogates())
+    generator = torch.Generator().manual_seed(5)
+    x, others = torch.rand(3, 1, 2, dtype=torch.double, generator=generator), torch.rand(4, 2).double()
+    for count in (4, 0):
+        normal = torch.randn(2 * DRAWS, count + 1, 2, dtype=torch.double, generator=generator)
+        every = torch.cat([others[:count].expand(3, count, 2), x], 1)
+        joint = both.posterior(every).rsample_from_base_samples(torch.Size([2 * DRAWS]), normal[:, None])
+        found = both.beside(others[:count], normal)(x)
+        assert found.shape == (2 * DRAWS, 3, 1, 2)
+        assert torch.allclose(found, joint[..., -1:, :], atol=1e-4)
