@@ -58,7 +58,7 @@ def propose(
     except MissingExtraError:
         raise
     except Exception as error:  # a fit that fails costs a model, never a round
-        if not isinstance(error, DataError) or len(read) >= FEWEST:
+        if not isinstance(error, DataError) or len(read) >= FEWEST or scored:
             logging.getLogger(__name__).warning("no model could be fitted to %d trials: %s", len(read), error)
     missing = count - len(found)
     if missing:

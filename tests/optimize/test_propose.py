@@ -123,10 +123,11 @@ def test_logs_are_believed_as_far_as_they_hold() -> None:
     assert [source for _, source in propose(SEARCH, misled, 4, wave)] == ["spread"] * 4
 
 
-def test_logs_that_say_the_same_of_all_weights_say_nothing() -> None:
-    """A first round is spread over the space then, and does not claim to come from logs."""
+def test_logs_that_say_the_same_of_all_weights_say_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A first round is spread over the space then, does not claim to come from logs, and a warning says why."""
     flat = [Point(w, {"good": Lift(0.0, 0.01), "cost": Lift(0.0, 0.01)}) for w in SEARCH.weights(SEARCH.spread(16))]
     assert [source for _, source in propose(SEARCH, [], 3, flat)] == ["spread"] * 3
+    assert "no model could be fitted to 0 trials: logs say the same of all weights" in caplog.text
 
 
 def test_a_metric_that_is_measured_later_leaves_the_others_what_they_learned() -> None:
