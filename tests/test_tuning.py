@@ -91,8 +91,8 @@ def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
     halved = tuning.choose(loop, "shop_list", [Limit(metric="compute", most=-0.5)], Objective(metric="orders"))
     assert truth(halved.weights)["compute"] < -0.45
     assert truth(halved.weights)["orders"] > -0.02
-    for metric, lift in halved.lifts.items():  # three intervals at once, which all hold 95 times of 100 (Bonferroni)
-        assert abs(lift.mean - truth(halved.weights)[metric]) < 2.39 * lift.error, metric
+    for metric, lift in halved.lifts.items():
+        assert abs(lift.mean - truth(halved.weights)[metric]) < 1.96 * lift.error, metric
     volumes = tuning.volumes(loop, "shop_list")
     assert len(volumes) == 5
     assert volumes == sorted(volumes)
@@ -112,12 +112,10 @@ def test_the_journal_begins_the_first_round(tmp_path: Path) -> None:
     loop.register(blueprint())
     serve(loop, clock, rng, 1_500, "log")
     state = tuning.propose(loop, "shop_list", who=WHO)
-    sources = [trial.source for trial in state.trials]
-    assert sources[:3] == ["logs"] * 3
-    assert sources[3] in ("logs", "spread")  # the last only if it is far from the others
+    assert [trial.source for trial in state.trials] == ["logs"] * 4
     assert len(state.scored) == 128
     served, found, told = means(SERVED), [], []
-    for trial in state.trials[:3]:
+    for trial in state.trials:
         orders, compute = (means(trial.weights)[metric] / served[metric] - 1 for metric in ("orders", "compute"))
         assert orders > 0 or compute < 0
     for point in state.scored[:40]:

@@ -29,8 +29,9 @@ Tensor = Any
 # everybody after it would wait for good. It does without as well.
 logei._load_attempted = True  # noqa: SLF001
 STARTS, STEPS = 8, 200
-FEW = 256, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
-MANY = 128, 256  # The same of three objectives or more, whose frontier takes long to measure.
+FEW = 128, 512  # samples, and points to begin from: narrow limits are seldom kept by any of fewer points.
+MANY = 64, 256  # The same of three objectives or more, whose frontier takes long to measure.
+FINER = 2  # times the samples where logs tell of the metrics: the better a model knows them, the less arms differ
 
 
 def acquire(learned: Learned, count: int, apart: float = 0.0, progress: Callable[[int, int], None] = silent) -> Points:
@@ -52,7 +53,7 @@ def acquire(learned: Learned, count: int, apart: float = 0.0, progress: Callable
     ]  # BoTorch wants c . x >= b
     samples, raw = FEW if len(learned.search.objectives) < 3 else MANY
     with quiet(), manual_seed(learned.search.seed), torch_alone(*learned.x.shape):
-        wanted = _acquisition(learned, samples)
+        wanted = _acquisition(learned, FINER * samples if learned.told else samples)
         wanted = Apart(wanted, apart * d**0.5) if apart else wanted
         chosen = torch.empty((0, d), dtype=torch.double)
         for at in range(count):
@@ -76,7 +77,7 @@ class Widened(qLogNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]  #
     """By how much a point is expected to widen the frontier; what was tried is sampled once, not with each point."""
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
-        super()._set_cell_bounds(num_new_points)
+        super()._set_cell_bounds(num_new_points)  # arms that were chosen count as tried: all samples are drawn anew
         self._beside: Callable[[Tensor], Tensor] | None = None
 
     def _compute_posterior_samples_and_concat_pending(self, X: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,11 @@ class Learned:
         self.search, self.x, self.surrogates = search, x, surrogates
 
     @property
+    def told(self) -> bool:
+        """Whether logs tell of any metric."""
+        return any(surrogate.told for surrogate in self.surrogates.values())
+
+    @property
     def trusted(self) -> dict[str, float]:
         """How much of what the logs said is left, by metric."""
         return {metric: surrogate.trusted for metric, surrogate in self.surrogates.items()}

@@ -54,7 +54,7 @@ class LogSays:
         self._parameters = self._process.peak()
         root, self._weights = self._process.condition(self._parameters)
         self._whiten = torch.linalg.solve_triangular(root, torch.eye(len(y), dtype=y.dtype), upper=False).mT
-        self._served, self._origin = served[None], torch.zeros((), dtype=y.dtype)
+        self._served = served[None]
         self._origin = self._between(self._served, x)
 
     def _between(self, x1: Tensor, x2: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ class Surrogate:
     Attributes:
         centre: What is 0 in `joint`.
         spread: What is 1 in it.
+        told: Whether logs tell of it.
     """
 
     def __init__(self, x: Tensor, y: Tensor, variance: Tensor, says: LogSays | None = None, seed: int = 0) -> None:
@@ -80,6 +81,7 @@ class Surrogate:
         self.centre = zero if says is not None else y.mean()
         seen = zero if few else y.std()
         self.spread = torch.maximum(seen, zero if says is None else says.spread).clamp_min(1e-12)
+        self.told = says is not None
         self._says, values = says, (y - self.centre) / self.spread
         self._tried = self._asked(x)
         noise, doubt = (variance / self.spread**2).clamp_min(SURE), self._doubt(self._tried, self._tried)
