@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from abloop.blueprint.check import check
+from abloop.blueprint.mistyped import explain
 from abloop.blueprint.source import Source
 from abloop.blueprint.spec import Blueprint
 from abloop.errors import BlueprintError, unknown
@@ -101,9 +102,8 @@ def _convert(raw: Any) -> Blueprint:
     try:
         return msgspec.convert(raw, Blueprint)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at `$")
-        path = path.strip("`.")
-        raise BlueprintError(f"{path or 'blueprint'}: {said[0].lower()}{said[1:]}", place=path) from error
+        message, place = explain(str(error), raw)
+        raise BlueprintError(message, place=place) from error
 
 
 def _zero(raw: Any, path: str) -> str:

@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {
         ["'h' twice"],
     ),
     "force-unknown": (HEAD + "experiment: {force: {u1: c}}\n", "5:22", ["arm", "'c'", "'a', 'b'"]),
-    "force-type": (HEAD + "experiment: {force: [u1]}\n", "5:14", ["object", "array"]),
+    "force-type": (HEAD + "experiment: {force: [u1]}\n", "5:14", ["experiment.force is ['u1']", "allowed: a mapping"]),
     "hash-unknown": (HEAD + "experiment: {hash: md5}\n", "5:14", ["md5"]),
     "hash-of-number": (NUMBER + "experiment: {hash: growthbook-2}\n", "5:14", ["no arms", "remove it"]),
     "sticky-of-number": (NUMBER + "experiment: {sticky: true}\n", "5:14", ["no arms", "remove it"]),
