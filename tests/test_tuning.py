@@ -446,6 +446,7 @@ WRONG = [
         r"by no weights: in their ranges it is -1 to 2",
     ),
     ({"sums": [{"weights": {"w_fresh": 1, "w_rich": 1}, "least": 3}]}, r"by no weights: in their ranges it is -1 to 2"),
+    ({"sums": [{"weights": {"ranking.explore": 1}, "least": 3}]}, "unknown weight 'ranking.explore'"),
     ({"among": [{"w_fresh": 2}]}, r"tuning\.among\[0\]\.w_fresh is 2; allowed: 0 to 1"),
     ({"units": 1}, r"tuning\.units"),
     ({"parameters": [{"name": "ranking.mst", "low": 1, "high": 5}]}, "Did you mean 'ranking.most'"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from abloop import validate
@@ -17,9 +19,9 @@ from abloop.blueprint.check_parts import (
     check_tuning,
 )
 from abloop.blueprint.check_reading import check_reading
-from abloop.blueprint.parameters import PARAMETERS, WHOLE, idle_without, settings, with_settings
+from abloop.blueprint.parameters import PARAMETERS, WHOLE, idle_without, settings, tunable, with_settings
 from abloop.blueprint.spec import Arm, Blueprint, Metric
-from abloop.blueprint.tuning import Tuning
+from abloop.blueprint.tuning import Parameter, Tuning
 from abloop.errors import BlueprintError, unknown
 from abloop.features.spec import Feature, Group
 
@@ -69,23 +71,29 @@ def _check_parameters(blueprint: Blueprint) -> None:
         if not each.low <= now <= each.high or each.low == each.high:
             message = f"{place} has low {each.low:g} and high {each.high:g}, but {each.name} is {now:g}"
             raise BlueprintError(f"{message}; allowed: a range about it", place=place)
+        plain = msgspec.structs.replace(blueprint, tuning=Tuning())
         for end in ("low", "high"):
-            plain = msgspec.structs.replace(blueprint, tuning=Tuning())
             try:
-                check(with_settings(plain, {each.name: getattr(each, end)}))
+                check(with_settings(plain, {**_beside(given, each), each.name: getattr(each, end)}))
             except BlueprintError as error:
                 message = f"{place}.{end}: {str(error).removeprefix('blueprint: ')}"
                 raise BlueprintError(message, place=f"{place}.{end}") from error
 
 
+def _beside(given: Sequence[Parameter], one: Parameter) -> dict[str, float]:
+    """Return the value of the space's other bound that leaves most to this one, if tuning turns both."""
+    ends = {"space.low": ("space.high", "high"), "space.high": ("space.low", "low")}
+    other, end = ends.get(one.name, ("", ""))
+    return {each.name: getattr(each, end) for each in given if each.name == other}
+
+
 def _check_sums(blueprint: Blueprint) -> None:
     """Check that some weights, each in its range, keep what tuning wants them to keep together, one sum at a time."""
-    weights = {each.name: each for each in blueprint.policy.weights}
+    fixed, ranges = settings(blueprint), tunable(blueprint)
     for index, each in enumerate(blueprint.tuning.sums):
         least = most = 0.0
         for name, factor in each.weights.items():
-            weight = weights[name]
-            ends = [weight.value if end is None else end for end in (weight.low, weight.high)]
+            ends = ranges.get(name, (fixed[name],))
             least, most = least + min(factor * end for end in ends), most + max(factor * end for end in ends)
         if (each.most is not None and each.most < least) or (each.least is not None and each.least > most):
             message = f"tuning.sums[{index}] can be kept by no weights: in their ranges it is {least:g} to {most:g}"

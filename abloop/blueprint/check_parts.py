@@ -6,6 +6,7 @@ import math
 
 from abloop import validate
 from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
+from abloop.blueprint.parameters import WHOLE
 from abloop.blueprint.policy import challenged, compile_formula
 from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
@@ -169,7 +170,8 @@ def _check_sums(blueprint: Blueprint) -> None:
     named = [(f"tuning.sums[{index}].weights", each.weights) for index, each in enumerate(tuning.sums)]
     named += [(f"tuning.among[{index}]", weights) for index, weights in enumerate(tuning.among)]
     for place, weights in named:
-        known = {**ranges, **beside} if place.startswith("tuning.among") else ranges
+        counts = () if place.startswith("tuning.among") else WHOLE  # a sum would be rounded with them
+        known = {**ranges, **{name: ends for name, ends in beside.items() if name not in counts}}
         if not weights:
             raise _refuse(place, "names no weight", f"some of {', '.join(known) or 'policy.weights'}")
         for name, value in weights.items():

@@ -37,7 +37,7 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What weights must keep together: least <= sum of factor * weight <= most.
 
     Attributes:
-        weights: Weight to its factor.
+        weights: Weight, or parameter that is no count, to its factor.
         most: Greatest sum; None for any.
         least: Least sum; None for any.
     """
@@ -69,7 +69,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         objectives: What is made better, one or more; the goals of the strategy where empty.
         limits: What an arm must keep; one of an objective is the worst that still counts.
         parameters: What is turned besides the weights, e.g. how many of a category a list shows; named as it stands.
-        sums: What weights must keep together, e.g. that two of them are 1 at most.
+        sums: What weights must keep together, e.g. that two of them are 1 at most; `space.low` stays below `space.high`
+            by itself.
         among: Weights to choose among, by Thompson sampling, instead of all in the ranges.
         logs: Whether the first round begins from what the journal says of weights.
         repeat: Arms of a round that were tried before, to see whether effects drift.

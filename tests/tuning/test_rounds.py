@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from abloop import tuning
+from abloop.blueprint import from_mapping
 from abloop.compare import compare
-from abloop.errors import AbloopError, DataError
+from abloop.errors import AbloopError, BlueprintError, DataError
 from abloop.loop import Loop
 from abloop.optimize.trials import Lift, Round, State, Trial
 from abloop.rollout.pause import pause, resume
@@ -120,6 +121,32 @@ def test_weights_that_make_no_blueprint_fail_alone(tmp_path: Path) -> None:
     assert failed[6.0].reason
     assert failed[6.0].version == 0
     assert len(loop.comparisons.current()["shop_list"].entries) == 2
+    loop.close()
+
+
+def test_low_stays_below_high(tmp_path: Path) -> None:
+    """Bounds that could cross do not, in the ranges of either: every arm of a round is served."""
+    loop = open_loop(tmp_path)
+    tuned = [{"name": "space.low", "low": 0, "high": 7.9}, {"name": "space.high", "low": 3.1, "high": 10}]
+    loop.register(numbers(tuning={"parameters": tuned, "arms": 12}))
+    trials = propose(loop).trials
+    assert [trial.reason for trial in trials] == [""] * 12
+    assert all(trial.weights["space.low"] < trial.weights["space.high"] for trial in trials)
+    loop.close()
+
+
+def test_sums_bind_parameters(tmp_path: Path) -> None:
+    """A sum may name a parameter: all arms keep it, what cannot be kept is refused, and so is a count in a sum."""
+    loop = open_loop(tmp_path)
+    wide = {"weights": {"space.high": 1, "space.low": -1}, "least": 7.5}
+    loop.register(numbers(tuning={**numbers()["tuning"], "sums": [wide], "arms": 6}))
+    with pytest.raises(DataError, match=r"tuning.sums\[0\] is 4 with these weights; allowed: 7.5 to inf"):
+        tuning.pick(loop, "shop_list", {"space.low": 4.0, "space.high": 8.0}, who=WHO, why="try")
+    for trial in propose(loop).trials:
+        assert trial.status == "proposed"
+        assert trial.weights["space.high"] - trial.weights["space.low"] >= 7.5 - 1e-9
+    with pytest.raises(BlueprintError, match=r"tuning.sums\[0\] can be kept by no weights: .* it is -1 to 10"):
+        from_mapping(numbers(tuning={**numbers()["tuning"], "sums": [{**wide, "least": 12}]}))
     loop.close()
 
 
