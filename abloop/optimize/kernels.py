@@ -20,6 +20,7 @@ BIAS = 0.5  # or of what a log leaves of it
 LENGTH = -0.6  # logarithm of the length over which the rest changes, of one weight; it grows with their number,
 UNSURE = 0.8  # and how unsure it is, of two weights; of more, few trials would make too much of each.
 SMOOTH = 0.4  # The same of what a log leaves
+ALIKE = 0.5  # length over which a log is wrong in the same way
 LEVEL, SCALE, DOUBT = -3, -2, -1  # places of the last parameters
 
 
@@ -109,6 +110,22 @@ def covariance(parameters: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
     rest = parameters[:, 3, None, None].exp() * (1 + away + away**2 / 3) * (-away).exp()
     told = parameters[:, DOUBT, None, None] ** 2 * x1[..., :, -1, None] * x2[..., None, :, -1]
     return slope * line + squares * square + products * product + rest + told
+
+
+def smooth(x1: Tensor, x2: Tensor) -> Tensor:
+    """Return the covariance of what a log may be wrong by, of variance one: it is alike over half the range of weights.
+
+    A squared exponential (Rasmussen, Williams, 2006, eq. 4.9).
+
+    Args:
+        x1: Points, shape (n, d).
+        x2: Points, shape (m, d).
+
+    Returns:
+        Shape (n, m).
+    """
+    found: Tensor = (-(torch.cdist(x1, x2) ** 2) / (2 * ALIKE**2)).exp()
+    return found
 
 
 def mean(parameters: Tensor, x: Tensor) -> Tensor:

@@ -1,7 +1,10 @@
 """What logs say of a metric, as a smooth function of the weights, and how unsure that is.
 
-A log holds noise as tests do: where it was asked little, at the edges above all, the function may be wrong, and tests
-have to be able to correct it there. Points are in the unit cube.
+    log(x) = truth(x) + bias(x) + noise
+
+A log holds noise as tests do, and is a little wrong in the same way for weights that are alike (Kennedy, O'Hagan,
+Biometrika 87, 2000): where it was asked little, at the edges above all, or waves where the truth hardly would, it tells
+little of the truth, and tests have to be able to correct it there. Points are in the unit cube.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from abloop.optimize.kernels import bias, covariance
+from abloop.optimize.kernels import bias, covariance, smooth
 from abloop.optimize.process import Process
 
 Tensor = Any
+WRONG = 0.03  # variance of its bias, of a metric of variance one
 BLURRED = 1e-4  # least variance of what a log says, of a metric of variance one
 FREE = 1.0  # standard deviation of its level
 
@@ -49,7 +53,7 @@ class LogSays:
         """Fit a process."""
         self.spread = y.std().clamp_min(1e-12)
         values = (y - y.mean()) / self.spread
-        noise = (variance / self.spread**2).clamp_min(BLURRED)
+        noise = torch.diag((variance / self.spread**2).clamp_min(BLURRED)) + WRONG * smooth(x, x)
         self._process = Process(_bare(x), values, noise, bias(x.shape[1], 1.0, FREE))
         self._parameters = self._process.peak()
         root, self._weights = self._process.condition(self._parameters)

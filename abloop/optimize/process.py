@@ -26,15 +26,15 @@ class Process:
     Args:
         x: Points, shape (n, d + 1).
         y: What was measured of them, shape (n,).
-        variance: Of that, shape (n,).
+        noise: Covariance of what was wrong with that, shape (n, n).
         prior: What is expected of the parameters.
         doubt: Covariance of what the log may be wrong by at the points, shape (n, n); None without a log.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, variance: Tensor, prior: Prior, doubt: Tensor | None = None) -> None:
+    def __init__(self, x: Tensor, y: Tensor, noise: Tensor, prior: Prior, doubt: Tensor | None = None) -> None:
         """Keep them."""
         self.x, self.y, self.prior = x, y, prior
-        self._noise, self._doubt = torch.diag(variance + JITTER), doubt
+        self._noise, self._doubt = noise + JITTER * torch.eye(len(y), dtype=y.dtype), doubt
 
     def _measured(self, parameters: Tensor) -> Tensor:
         """Return the covariance of what was measured, shape (k, n, n)."""

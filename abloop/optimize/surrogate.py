@@ -41,7 +41,7 @@ class Belief(NamedTuple):
     left: float
 
 
-TRUE = Belief(0.0, 1.0, 0.5, 0.03)  # nearly the truth,
+TRUE = Belief(0.0, 1.0, 0.5, 0.01)  # nearly the truth,
 HINT = Belief(-2.0, 0.0, 1.0, 1.0)  # something that goes with it, or against it,
 NONE = Belief(-1.0, 0.0, 0.0, 1.0)  # nothing
 
@@ -84,7 +84,7 @@ class Surrogate:
         self.told = says is not None
         self._says, values = says, (y - self.centre) / self.spread
         self._tried = self._asked(x)
-        noise, doubt = (variance / self.spread**2).clamp_min(SURE), self._doubt(self._tried, self._tried)
+        noise, doubt = torch.diag((variance / self.spread**2).clamp_min(SURE)), self._doubt(self._tried, self._tried)
         beliefs = [NONE] if says is None else [TRUE] if few else [TRUE, HINT, NONE]
         rng = torch.Generator().manual_seed(seed)
         processes = [

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import torch
-from sklearn.gaussian_process.kernels import Matern
+from sklearn.gaussian_process.kernels import RBF, Matern
 
-from abloop.optimize.kernels import DOUBT, bias, covariance, mean, surface
+from abloop.optimize.kernels import ALIKE, DOUBT, bias, covariance, mean, smooth, surface
 
 RNG = np.random.default_rng(0)
 
@@ -31,6 +31,12 @@ def test_a_covariance_is_the_sum_of_its_parts() -> None:
         slope, squared, products, rough = np.exp(row[:4])
         whole = slope * a @ b.T + squared * square + products * product + rough * rest
         assert np.allclose(each, whole + 0.49 * np.outer(*said), atol=1e-7)
+
+
+def test_what_a_log_is_wrong_by_is_smooth() -> None:
+    """Its covariance is the squared exponential of scikit-learn."""
+    one, two = RNG.random((5, 3)), RNG.random((4, 3))
+    assert np.allclose(smooth(torch.tensor(one), torch.tensor(two)), RBF(ALIKE)(one, two))
 
 
 def test_a_prior_is_drawn_as_it_is_dense() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from abloop.optimize.kernels import covariance
-from abloop.optimize.logged import LogSays
+from abloop.optimize.kernels import covariance, smooth
+from abloop.optimize.logged import WRONG, LogSays
 
 ERROR = 0.3
 
@@ -32,7 +32,8 @@ def test_the_doubt_of_changes_is_that_of_the_process() -> None:
     every = torch.cat([one, two, points(1, 99), points(60, 0)])
     every = torch.cat([every, torch.zeros(70, 1, dtype=torch.double)], 1)
     prior = covariance(says._parameters, every, every)[0]
-    seen = prior[10:, 10:] + (ERROR / says.spread) ** 2 * torch.eye(60)
+    wrong = WRONG * smooth(points(60, 0), points(60, 0)) + (ERROR / says.spread) ** 2 * torch.eye(60)
+    seen = prior[10:, 10:] + wrong
     left = prior[:10, :10] - prior[:10, 10:] @ torch.linalg.solve(seen, prior[10:, :10])
     against = torch.cat([torch.eye(9, dtype=torch.double), -torch.ones(9, 1, dtype=torch.double)], 1)
     want = says.spread**2 * (against @ left @ against.T)
@@ -60,3 +61,28 @@ def test_a_log_is_as_unsure_as_it_says() -> None:
         ratio.append(float((error**2).mean() / (sigma**2).mean()))
     assert sum(held) / 20 > 0.88
     assert 0.5 < sum(ratio) / 20 < 1.5
+
+
+def test_what_a_log_is_wrong_by_is_told_from_the_truth() -> None:
+    """Of a plane and waves over it, a part of the waves is not believed, and the rest is doubted.
+
+    Over 12 logs of 128 points in four weights: changes miss 0.7 of the variance of the waves at most, nearly all of it
+    where logs have no bias; and the error is within a third of what the log doubts.
+    """
+    missed, waved, doubted = [], [], []
+    for seed in range(12):
+        rng = torch.Generator().manual_seed(seed)
+        x = torch.rand(1 + 128 + 200, 4, dtype=torch.double, generator=rng)
+        slopes = torch.randn(4, 1, dtype=torch.double, generator=rng)
+        true, noise = (x @ slopes)[:, 0], torch.randn(len(x), dtype=torch.double, generator=rng)
+        root = torch.linalg.cholesky(smooth(x, x) + 1e-8 * torch.eye(len(x)))
+        waves = (WRONG**0.5 * true.std() * root @ torch.randn(len(x), 1, dtype=torch.double, generator=rng))[:, 0]
+        says = LogSays(
+            x[1:129], (true + waves + 0.02 * noise)[1:129], torch.full((128,), 4e-4, dtype=torch.double), x[0]
+        )
+        said = says(x[129:])
+        missed.append(float((said.change - (true[129:] - true[0])).square().mean()))
+        waved.append(float((waves[129:] - waves[0]).square().mean()))
+        doubted.append(float(says.doubt(said, said)[0].diagonal().mean()))
+    assert sum(missed) < 0.7 * sum(waved)
+    assert 0.67 < (sum(missed) / sum(doubted)) ** 0.5 < 1.33

@@ -16,7 +16,7 @@ def process(count: int = 6, level: float = 1.0) -> Process:
     rng = np.random.default_rng(4)
     x = np.column_stack([rng.random((count, 2)), np.zeros(count)])
     y = np.sin(5 * x[:, 0]) + x[:, 1] + rng.normal(scale=0.1, size=count)
-    return Process(torch.tensor(x), torch.tensor(y), torch.full((count,), 0.01).double(), surface(2, level))
+    return Process(torch.tensor(x), torch.tensor(y), 0.01 * torch.eye(count).double(), surface(2, level))
 
 
 def test_a_likelihood_is_that_of_a_normal_distribution() -> None:
