@@ -21,12 +21,14 @@ class Expected(msgspec.Struct, frozen=True):
         points: Best at the first objective first.
         at: When it was made, in seconds since 1970.
         who: Who asked for it.
+        trusted: How much of what the journal said of each metric was left; empty without a log.
     """
 
     trials: int
     points: tuple[Point, ...]
     at: float = 0.0
     who: str = ""
+    trusted: dict[str, float] = {}
 
 
 def apart(points: Sequence[Point], least: float = 0.25) -> tuple[Point, ...]:

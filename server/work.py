@@ -80,8 +80,10 @@ def frontier(workspace: Workspace, errand: Errand, progress: Progress) -> tuple[
 
     del progress
     known = len(tuning.today(workspace, errand.strategy).read())
-    points = apart(tuning.pareto(workspace, errand.strategy))
-    keep_expected(workspace, errand.strategy, Expected(known, points, workspace.clock(), errand.who))
+    outlook = tuning.outlook(workspace, errand.strategy)
+    points = apart(outlook.points)
+    made = Expected(known, points, workspace.clock(), errand.who, outlook.trusted)
+    keep_expected(workspace, errand.strategy, made)
     if not points:
         return "No weights are expected to keep the limits. Loosen tuning.limits, or give weights other ranges.", None
     return f"The frontier has {count(len(points), 'point')} that can be told apart; see below.", None

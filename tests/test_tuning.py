@@ -105,7 +105,7 @@ def test_rounds_find_a_better_trade_off(tmp_path: Path) -> None:
     loop.close()
 
 
-def test_the_journal_begins_the_first_round(tmp_path: Path) -> None:
+def test_the_journal_begins_the_first_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Lists that were shown say what other weights would bring: the first arms come from them, and are good."""
     clock, rng = ManualClock(), np.random.default_rng(4)
     loop = open_loop(tmp_path, clock)
@@ -123,6 +123,11 @@ def test_the_journal_begins_the_first_round(tmp_path: Path) -> None:
         told.append([point.lifts[metric].mean for metric in ("orders", "compute")])
     for column, least in ((0, 0.85), (1, 0.99)):
         assert np.corrcoef(np.array(found)[:, column], np.array(told)[:, column])[0, 1] > least
+    assert main(["tune", "shop_list", "frontier", "--url", f"sqlite:///{tmp_path}/abloop.db"]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing is measured: round 0 is not read" in said
+    assert "Expected, beaten by none" in said
+    assert "Of what the journal said before the tests, believed: orders 100%, compute 100%, latency 100%" in said
     loop.close()
 
 

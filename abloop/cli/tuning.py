@@ -106,15 +106,24 @@ def _frontier(options: argparse.Namespace, loop: Loop) -> int:
         return 0
     state, trials, missing = tuning.today(loop, name), tuning.best(loop, name), ""
     points: tuple[Point, ...] = ()
+    trusted: dict[str, float] = {}
     try:
-        points = tuning.pareto(loop, name)
+        points, trusted = tuning.outlook(loop, name)
         missing = "" if points else "no weights are expected to keep the limits; widen tuning.limits, or the ranges"
     except (DataError, MissingExtraError) as error:
         missing = str(error)
     volumes, gone = tuning.volumes(loop, name), tuning.left_out(loop, name)
-    data = {"trials": trials, "expected": points, "volumes": volumes, "missing": missing, "left_out": gone}
+    data = {
+        "trials": trials,
+        "expected": points,
+        "volumes": volumes,
+        "missing": missing,
+        "left_out": gone,
+        "trusted": trusted,
+    }
     text = [f"Measured, beaten by none:\n{_table(trials)}" if trials else f"Nothing is measured: {_unmeasured(state)}"]
     text += [f"\nExpected, beaten by none:\n{_expected(points)}"] if points else [f"\nNothing is expected: {missing}"]
+    text += [f"\n{tuning.believed(trusted)}"] if trusted else []
     if any(volumes):
         text.append(f"\nHypervolume, round by round: {', '.join(f'{each:.4g}' for each in volumes)}")
     show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join([*text, *_gone(gone)]))

@@ -6,7 +6,19 @@ from abloop.optimize.figures import frontier_figure, volume_figure
 from abloop.optimize.learn import learn
 from abloop.optimize.propose import propose as suggest
 from abloop.optimize.trials import Lift, Point, keeps
-from abloop.tuning.frontier import best, choose, drift, expect, left_out, pareto, today, trusted, volumes
+from abloop.tuning.frontier import (
+    believed,
+    best,
+    choose,
+    drift,
+    expect,
+    left_out,
+    outlook,
+    pareto,
+    today,
+    trusted,
+    volumes,
+)
 from abloop.tuning.plan import objectives, search_of
 from abloop.tuning.reading import read, ready, watch
 from abloop.tuning.rounds import pick, propose
@@ -17,6 +29,7 @@ __all__ = [
     "Limit",
     "Objective",
     "Point",
+    "believed",
     "best",
     "choose",
     "drift",
@@ -26,6 +39,7 @@ __all__ = [
     "learn",
     "left_out",
     "objectives",
+    "outlook",
     "pareto",
     "pick",
     "propose",

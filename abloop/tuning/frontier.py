@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from abloop.blueprint import Blueprint
 from abloop.blueprint.tuning import Limit, Objective
@@ -20,6 +21,20 @@ from abloop.tuning.known import left_out as left_out_of
 from abloop.tuning.plan import objectives, search_of
 from abloop.tuning.rounds import check_weights
 from abloop.tuning.steps import status
+
+NOTHING = 0.05  # share of a log that is as good as none
+
+
+class Outlook(NamedTuple):
+    """What a model of all trials expects.
+
+    Attributes:
+        points: The weights that it expects nothing to beat, best at the first objective first.
+        trusted: How much of what the journal said of each metric the tests left; see `trusted`. Empty without a log.
+    """
+
+    points: tuple[Point, ...]
+    trusted: dict[str, float]
 
 
 def best(workspace: Workspace, strategy: str) -> list[Trial]:
@@ -40,8 +55,20 @@ def pareto(workspace: Workspace, strategy: str) -> tuple[Point, ...]:
         DataError: Too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
+    return outlook(workspace, strategy).points
+
+
+def outlook(workspace: Workspace, strategy: str) -> Outlook:
+    """Return what a model of all trials expects nothing to beat, and how far it believes the journal.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        DataError: Too few trials were read, or no model could be fitted.
+        MissingExtraError: botorch is not installed.
+    """
     state, blueprint = _today(workspace, strategy, guess=True)
-    return expected(_learned(state, blueprint), state.trials)
+    learned = _learned(state, blueprint)
+    return Outlook(expected(learned, state.trials), learned.trusted if learned.told else {})
 
 
 def expect(workspace: Workspace, strategy: str, weights: list[dict[str, float]]) -> list[dict[str, Lift]]:
@@ -89,6 +116,20 @@ def trusted(workspace: Workspace, strategy: str) -> dict[str, float]:
     """
     state, blueprint = _today(workspace, strategy, guess=True)
     return _learned(state, blueprint).trusted
+
+
+def believed(trusted: Mapping[str, float]) -> str:
+    """Return how far the journal is believed, in words; an empty text without a log.
+
+    Example:
+        >>> believed({"engagement": 0.97, "compute": 0.01, "joy": -0.6})
+        'Of what the journal said before the tests, believed: engagement 97%, compute nothing, joy 60% of the opposite'
+    """
+    said = [
+        f"{metric} " + (f"{abs(left):.0%}" + " of the opposite" * (left < 0) if abs(left) >= NOTHING else "nothing")
+        for metric, left in trusted.items()
+    ]
+    return f"Of what the journal said before the tests, believed: {', '.join(said)}" if said else ""
 
 
 def drift(workspace: Workspace, strategy: str) -> tuple[Drift, ...]:

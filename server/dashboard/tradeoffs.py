@@ -100,6 +100,7 @@ def _offers(expected: Expected | None, metrics: list[str], now: float) -> dict[s
     """Return the frontier that a model expects, as the page shows it."""
     return {
         "expected": expected,
+        "believed": tuning.believed,
         "made": moment(expected.at, now) if expected else None,
         "offers": [offered(point, metrics) for point in expected.points] if expected else [],
         "fewest": FEWEST,

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from abloop import tuning
 from abloop.optimize.trials import Lift, Point, Round, State, Trial
 from abloop.registration import register
+from abloop.tuning.frontier import Outlook
 from server import create_app
 from server.errands import Order, run
 from server.expected import Expected
@@ -123,6 +124,15 @@ def test_all_is_told_against_what_serves_now(app: Flask, browser: FlaskClient) -
         assert gone not in text
 
 
+def test_without_a_log_nothing_is_believed(app: Flask, browser: FlaskClient) -> None:
+    """The line of what the tests left of the journal stands only where there was one."""
+    register(workspace_of(app), blueprint())
+    keep(app, trial(0, 0.25, -0.2), trial(1, 0.5, -0.4))
+    points = (Point(dict(SERVED), {"orders": Lift(0.123, 0.01)}),)
+    keep_expected(workspace_of(app), "shop_list", Expected(2, points))
+    assert "before the tests" not in read(browser, "/tradeoffs/shop_list").text
+
+
 def test_trials_are_drawn_and_told(app: Flask, browser: FlaskClient) -> None:
     """Every number of the figure is in the table: changes with intervals, units, weights; any two metrics are drawn."""
     register(workspace_of(app), blueprint())
@@ -208,13 +218,15 @@ def test_the_expected_frontier_is_drawn_and_served(
     weights = dict.fromkeys(SERVED, 1 / 3)
     less = {**lifts, "orders": Lift(0.1, 0.05)}
     points = (Point(weights, lifts, 0.875), Point(weights, lifts, 0.5), Point(weights, less, 0.75, 2))
-    monkeypatch.setattr(tuning, "pareto", lambda *_: points)  # of which two cannot be told apart
+    outlook = Outlook(points, {"orders": 0.93})
+    monkeypatch.setattr(tuning, "outlook", lambda *_: outlook)  # of which two cannot be told apart
     place = tmp_path / "abloop.files" / "errands" / "one.json"
     place.parent.mkdir(parents=True)
     errand = Errand("frontier", "shop_list", "maria", "", time.time())
     done = run(Order(f"sqlite:///{tmp_path}/abloop.db", None, str(place), errand))
     assert (done.status, done.said) == ("done", "The frontier has 2 points that can be told apart; see below.")
     answer = browser.get("/tradeoffs/shop_list").text
+    assert "before the tests, believed: orders 93%." in answer
     figure = json.loads(answer.split('<script type="application/json">')[1].split("</script>")[0])
     (drawn,) = [trace for trace in figure["data"] if trace["name"] == "expected frontier"]
     assert [data[2] for data in drawn["customdata"]] == ["point-0", "point-1"]
