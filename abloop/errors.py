@@ -83,6 +83,16 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(shown) if shown else "(none yet)"
 
 
+def refused(place: str, what: str, fix: str) -> BlueprintError:
+    """Return the error of a value in a blueprint: where it stands, what is wrong with it, and what to do.
+
+    Example:
+        >>> str(refused("policy.formula", "names no label", "name one, or remove it"))
+        'policy.formula names no label; name one, or remove it'
+    """
+    return BlueprintError(f"{place} {what}; {fix}", place=place)
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """Return the sentence for a name that does not exist, with the nearest one that does.
 

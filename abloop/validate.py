@@ -36,7 +36,8 @@ def in_range(
         >>> in_range("experiment.explore", 0.1, 0, 1)
     """
     left, right = "([)]"[0 if open_low else 1], "([)]"[2 if open_high else 3]
-    allowed = f"a number in {left}{low:g}, {high:g}{right}"
+    ends = f"a number in {left}{low:g}, {high:g}{right}"
+    allowed = ends if math.isfinite(low) or math.isfinite(high) else "a finite number"
     number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     if isinstance(value, bool) or not number or not isinstance(value, int | float):
         raise error(f"{path} is {value!r}; allowed: {allowed}", place=path)

@@ -16,10 +16,10 @@ from abloop.blueprint.check_parts import (
     check_policy,
     check_ranking,
     check_space,
-    check_tuning,
 )
 from abloop.blueprint.check_reading import check_reading
-from abloop.blueprint.parameters import PARAMETERS, WHOLE, idle_without, settings, tunable, with_settings
+from abloop.blueprint.check_tuning import check_tuning
+from abloop.blueprint.parameters import WHOLE, idle_without, settings, tunable, with_settings
 from abloop.blueprint.spec import Arm, Blueprint, Metric
 from abloop.blueprint.tuning import Parameter, Tuning
 from abloop.errors import BlueprintError, unknown
@@ -55,8 +55,6 @@ def _check_parameters(blueprint: Blueprint) -> None:
     validate.distinct("tuning.parameters", [each.name for each in given])
     for index, each in enumerate(given):
         place = f"tuning.parameters[{index}]"
-        if each.name not in PARAMETERS:
-            raise BlueprintError(f"{place}.name: {unknown('parameter', each.name, PARAMETERS)}", place=f"{place}.name")
         idle = idle_without(blueprint, each.name)
         if idle:
             message = f"{place} turns {each.name!r}, which does nothing {idle}. Change that, or remove it"
@@ -68,7 +66,10 @@ def _check_parameters(blueprint: Blueprint) -> None:
                 message = f"{place}.{end} is {value:g}, but {each.name} is a count; allowed: whole numbers"
                 raise BlueprintError(message, place=f"{place}.{end}")
         now = settings(blueprint)[each.name]
-        if not each.low <= now <= each.high or each.low == each.high:
+        if each.low >= each.high:
+            message = f"{place} has low {each.low:g} and high {each.high:g}; low must be below high"
+            raise BlueprintError(message, place=place)
+        if not each.low <= now <= each.high:
             message = f"{place} has low {each.low:g} and high {each.high:g}, but {each.name} is {now:g}"
             raise BlueprintError(f"{message}; allowed: a range about it", place=place)
         plain = msgspec.structs.replace(blueprint, tuning=Tuning())

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from abloop import validate
 from abloop.blueprint.learning import BANDITS, LONG_TERM, Label
-from abloop.blueprint.parameters import WHOLE
 from abloop.blueprint.policy import challenged, compile_formula
 from abloop.blueprint.ranking import Ranking
 from abloop.blueprint.spec import BOOLEANS, Blueprint, Field
-from abloop.blueprint.tuning import Limit, Sum
-from abloop.errors import BlueprintError, listed, unknown
+from abloop.errors import BlueprintError, listed, refused, unknown
 from abloop.features.graph import Graph
 
 MOST_CLASSES = 100
@@ -26,16 +22,16 @@ def check_space(blueprint: Blueprint) -> None:
     space = blueprint.space
     given = [name for name in ("low", "high") if getattr(space, name) is not None]
     if given and space.type != "number":
-        raise _refuse(f"space.{given[0]}", f"belongs to a number, but space.type is {space.type!r}", "remove it")
+        raise refused(f"space.{given[0]}", f"belongs to a number, but space.type is {space.type!r}", "remove it")
     if space.fields and space.type != "structured":
-        raise _refuse("space.fields", f"belong to a structured value, but space.type is {space.type!r}", "remove them")
+        raise refused("space.fields", f"belong to a structured value, but space.type is {space.type!r}", "remove them")
     if space.type == "structured" and not space.fields:
-        raise _refuse("space.fields", "is empty", "name one or more, e.g. {name: bitrate, low: 100, high: 8000}")
+        raise refused("space.fields", "is empty", "name one or more, e.g. {name: bitrate, low: 100, high: 8000}")
     if space.type == "boolean" and blueprint.arms and {arm.name for arm in blueprint.arms} != set(BOOLEANS):
         names = listed(arm.name for arm in blueprint.arms)
-        raise _refuse("arms", f"are {names}, but space.type is 'boolean'", "name them 'false' and 'true', or none")
+        raise refused("arms", f"are {names}, but space.type is 'boolean'", "name them 'false' and 'true', or none")
     if blueprint.arms and not blueprint.is_choice:
-        raise _refuse("arms", f"belong to a choice, but space.type is {space.type!r}", "remove them, or the space")
+        raise refused("arms", f"belong to a choice, but space.type is {space.type!r}", "remove them, or the space")
     if space.type == "number":
         _check_bounds("space", Field("value", "number", space.low, space.high))
     validate.distinct("space.fields", [field.name for field in space.fields])
@@ -44,9 +40,9 @@ def check_space(blueprint: Blueprint) -> None:
         validate.text(f"{path}.name", field.name)
         _check_bounds(path, field)
         if field.type == "text" and not field.choices:
-            raise _refuse(f"{path}.choices", "is empty", "name what the text may be")
+            raise refused(f"{path}.choices", "is empty", "name what the text may be")
         if field.type != "text" and field.choices:
-            raise _refuse(f"{path}.choices", f"belong to a text, but the field is a {field.type}", "remove them")
+            raise refused(f"{path}.choices", f"belong to a text, but the field is a {field.type}", "remove them")
 
 
 def _check_bounds(path: str, field: Field) -> None:
@@ -55,9 +51,9 @@ def _check_bounds(path: str, field: Field) -> None:
         if bound is not None:
             validate.in_range(f"{path}.{name}", bound)
             if field.type != "number":
-                raise _refuse(f"{path}.{name}", f"belongs to a number, but the field is a {field.type}", "remove it")
+                raise refused(f"{path}.{name}", f"belongs to a number, but the field is a {field.type}", "remove it")
     if field.low is not None and field.high is not None and field.low >= field.high:
-        raise _refuse(path, f"has low {field.low:g} and high {field.high:g}", "low must be below high")
+        raise refused(path, f"has low {field.low:g} and high {field.high:g}", "low must be below high")
 
 
 def check_features(blueprint: Blueprint) -> None:
@@ -79,17 +75,17 @@ def check_features(blueprint: Blueprint) -> None:
             raise BlueprintError(f"{place}: {unknown('metric', feature.metric, metrics)}", place=place)
         if feature.metric in measured:
             what = f"is {feature.metric!r}, which nobody logs"
-            raise _refuse(f"{path}.metric", what, "name a metric without measured")
+            raise refused(f"{path}.metric", what, "name a metric without measured")
         tallies = bool(feature.group) and groups[feature.group].events
         if tallies and not feature.metric:
-            raise _refuse(path, f"is of the events {feature.group!r} but has no metric", "add metric and window")
+            raise refused(path, f"is of the events {feature.group!r} but has no metric", "add metric and window")
         if feature.metric and not tallies:
-            raise _refuse(path, f"tallies {feature.metric!r} of group {feature.group!r}", "give the group events: true")
+            raise refused(path, f"tallies {feature.metric!r} of group {feature.group!r}", "give the group events: true")
         if feature.metric and feature.type != "numeric":
-            raise _refuse(path, f"is a tally, but its type is {feature.type!r}", "leave the type out")
+            raise refused(path, f"is a tally, but its type is {feature.type!r}", "leave the type out")
     for index, group in enumerate(blueprint.groups):
         if not any(feature.group == group.name for feature in blueprint.features):
-            raise _refuse(f"groups[{index}]", f"{group.name!r} has no feature", "add one, or remove the group")
+            raise refused(f"groups[{index}]", f"{group.name!r} has no feature", "add one, or remove the group")
     Graph(blueprint.features)
 
 
@@ -104,11 +100,11 @@ def check_labels(blueprint: Blueprint) -> None:
     for index, label in enumerate(blueprint.labels):
         place = f"labels[{index}].name"
         if label.name in {feature.name for feature in blueprint.features}:
-            raise _refuse(place, f"{label.name!r} is also a feature", "what is predicted may not be known before")
+            raise refused(place, f"{label.name!r} is also a feature", "what is predicted may not be known before")
         if label.name not in metrics:
             raise BlueprintError(f"{place}: {unknown('metric', label.name, metrics)}", place=place)
         if label.by_arm and not blueprint.is_choice:
-            raise _refuse(
+            raise refused(
                 f"labels[{index}].by_arm", f"needs arms, but space.type is {blueprint.space.type!r}", "remove it"
             )
         _check_task(blueprint, label, f"labels[{index}]")
@@ -119,71 +115,17 @@ def _check_task(blueprint: Blueprint, label: Label, path: str) -> None:
     validate.in_range(f"{path}.quantile", label.quantile, 0, 1, open_low=True, open_high=True)
     validate.in_range(f"{path}.classes", label.classes, 0, MOST_CLASSES)
     if (label.task == "multiclass") != bool(label.classes):
-        raise _refuse(f"{path}.classes", f"is {label.classes}, but the task is {label.task!r}", "give both, or neither")
+        raise refused(f"{path}.classes", f"is {label.classes}, but the task is {label.task!r}", "give both, or neither")
     if label.classes == 1 or (label.classes and label.by_arm):
-        raise _refuse(
+        raise refused(
             f"{path}.classes", "must be two or more, and are not predicted by arm", "change classes or by_arm"
         )
     listed = blueprint.space.type == "ordering"
     if (label.task == "rank" or label.position) and not listed:
         what = "position" if label.position else "task"
-        raise _refuse(f"{path}.{what}", f"needs lists, but space.type is {blueprint.space.type!r}", "remove it")
+        raise refused(f"{path}.{what}", f"needs lists, but space.type is {blueprint.space.type!r}", "remove it")
     if label.task == "rank" and blueprint.model.kind in ("linear", "network"):
-        raise _refuse(f"{path}.task", f"'rank' needs trees, but model.kind is {blueprint.model.kind!r}", "use trees")
-
-
-def check_tuning(blueprint: Blueprint) -> None:
-    """Check what weights are tuned for.
-
-    Raises:
-        BlueprintError: With path, value, what is allowed and the fix.
-    """
-    tuning, metrics = blueprint.tuning, [metric.name for metric in blueprint.metrics]
-    validate.in_range("tuning.arms", tuning.arms, 1, 100)
-    validate.in_range("tuning.units", tuning.units, 2, 10**9)
-    validate.distinct("tuning.objectives", [each.metric for each in tuning.objectives])
-    for section in ("objectives", "limits"):
-        for index, each in enumerate(getattr(tuning, section)):
-            place = f"tuning.{section}[{index}].metric"
-            if each.metric not in metrics:
-                raise BlueprintError(f"{place}: {unknown('metric', each.metric, metrics)}", place=place)
-    _check_sums(blueprint)
-    bounded: tuple[Limit | Sum, ...] = (*tuning.limits, *tuning.sums)
-    for index, limit in enumerate(bounded):
-        at = index - len(tuning.limits)
-        place = f"tuning.limits[{index}]" if at < 0 else f"tuning.sums[{at}]"
-        if limit.most is None and limit.least is None:
-            raise _refuse(place, "limits nothing", "give most or least, e.g. most: 0.02 for +2 %")
-        for name in ("most", "least"):
-            if getattr(limit, name) is not None:
-                validate.in_range(f"{place}.{name}", getattr(limit, name))
-        if limit.most is not None and limit.least is not None and limit.least > limit.most:
-            raise _refuse(place, f"has least {limit.least:g} above most {limit.most:g}", "change them")
-
-
-def _check_sums(blueprint: Blueprint) -> None:
-    """Check what names weights: sums, and those to choose among."""
-    tuning, weights_ = blueprint.tuning, blueprint.policy.weights
-    ranges: dict[str, tuple[float | None, float | None]] = {each.name: (each.low, each.high) for each in weights_}
-    beside = {each.name: (each.low, each.high) for each in tuning.parameters}
-    validate.in_range("tuning.repeat", tuning.repeat, 0, 100)
-    named = [(f"tuning.sums[{index}].weights", each.weights) for index, each in enumerate(tuning.sums)]
-    named += [(f"tuning.among[{index}]", weights) for index, weights in enumerate(tuning.among)]
-    for place, weights in named:
-        counts = () if place.startswith("tuning.among") else WHOLE  # a sum would be rounded with them
-        known = {**ranges, **{name: ends for name, ends in beside.items() if name not in counts}}
-        if not weights:
-            raise _refuse(place, "names no weight", f"some of {', '.join(known) or 'policy.weights'}")
-        for name, value in weights.items():
-            validate.in_range(f"{place}.{name}", value)
-            if name not in known:
-                raise BlueprintError(f"{place}: {unknown('weight', name, known)}", place=place)
-    for index, weights in enumerate(tuning.among):
-        for name, value in weights.items():
-            low, high = (ranges | beside)[name]
-            if (low is not None and value < low) or (high is not None and value > high):
-                ends = f"{-math.inf if low is None else low:g} to {math.inf if high is None else high:g}"
-                raise _refuse(f"tuning.among[{index}].{name}", f"is {value:g}", f"allowed: {ends}")
+        raise refused(f"{path}.task", f"'rank' needs trees, but model.kind is {blueprint.model.kind!r}", "use trees")
 
 
 def check_ranking(blueprint: Blueprint) -> None:
@@ -196,9 +138,9 @@ def check_ranking(blueprint: Blueprint) -> None:
     if ranking == Ranking():
         return
     if blueprint.space.type != "ordering":
-        raise _refuse("ranking", f"belongs to an ordering, but space.type is {blueprint.space.type!r}", "remove it")
+        raise refused("ranking", f"belongs to an ordering, but space.type is {blueprint.space.type!r}", "remove it")
     if list(ranking.slots) != sorted(set(ranking.slots)) or min((0, *ranking.slots)) < 0:
-        raise _refuse("ranking.slots", f"are {list(ranking.slots)}", "name positions from 0, rising, e.g. [2, 5]")
+        raise refused("ranking.slots", f"are {list(ranking.slots)}", "name positions from 0, rising, e.g. [2, 5]")
     validate.in_range("ranking.explore", ranking.explore, 0, 0.5)
     validate.in_range("ranking.most", ranking.most, 1, 1_000_000)
     validate.in_range("ranking.within", ranking.within, 1, 1_000_000)
@@ -224,7 +166,7 @@ def _check_sequences(blueprint: Blueprint) -> None:
     for index, sequence in enumerate(model.sequences):
         place = f"model.sequences[{index}]"
         if len(sequence) < 2 or model.kind not in ("network", "auto"):
-            raise _refuse(place, "needs two steps or more, and kind: network", "name them, the oldest first")
+            raise refused(place, "needs two steps or more, and kind: network", "name them, the oldest first")
         for name in sequence:
             if name not in steps:
                 raise BlueprintError(f"{place}: {unknown('categorical feature', name, steps)}", place=place)
@@ -243,25 +185,25 @@ def check_model(blueprint: Blueprint) -> None:
     validate.in_range("model.discount", model.discount, 0, 1, open_high=True)
     validate.in_range("model.gap", model.gap, 0, 366 * 86_400)
     if not model.learners:
-        raise _refuse("model.learners", "is empty; allowed: one or more of 's', 't', 'x'", "name them, or leave it out")
+        raise refused("model.learners", "is empty; allowed: one or more of 's', 't', 'x'", "name them, or leave it out")
     _check_sequences(blueprint)
     alone = [name for name in model.learners if name in (*BANDITS, LONG_TERM)]
     if alone and len(model.learners) > 1:
-        raise _refuse("model.learners", f"names {alone[0]!r} beside others", "it learns alone: remove the others")
+        raise refused("model.learners", f"names {alone[0]!r} beside others", "it learns alone: remove the others")
     bandit = blueprint.lifecycle.switch == "bandit"
     if bandit and not (model.is_bandit or blueprint.policy.formula):
         message = "is 'bandit', but nothing explores"
         fix = (
             "name learners: [bandit_linear] or [bandit_trees], or a formula, e.g. epsilon(best_arm(effect, cost), 0.1)"
         )
-        raise _refuse("lifecycle.switch", message, fix)
+        raise refused("lifecycle.switch", message, fix)
     if model.is_bandit and not bandit:
-        raise _refuse("model.learners", f"names {model.learners[0]!r}, which no gate judges", "add switch: bandit")
+        raise refused("model.learners", f"names {model.learners[0]!r}, which no gate judges", "add switch: bandit")
     if alone == [LONG_TERM] and not (blueprint.is_choice and blueprint.experiment.redraw):
         what = "names 'q', which learns from units that meet several arms"
-        raise _refuse("model.learners", what, "give a choice of arms, and experiment.redraw, e.g. 24h")
+        raise refused("model.learners", what, "give a choice of arms, and experiment.redraw, e.g. 24h")
     if bandit and not blueprint.is_choice:
-        raise _refuse("lifecycle.switch", f"is 'bandit', but space.type is {blueprint.space.type!r}", "use auto")
+        raise refused("lifecycle.switch", f"is 'bandit', but space.type is {blueprint.space.type!r}", "use auto")
 
 
 def check_policy(blueprint: Blueprint) -> None:
@@ -275,7 +217,7 @@ def check_policy(blueprint: Blueprint) -> None:
         path = f"policy.weights[{index}]"
         validate.text(f"{path}.name", weight.name)
         if not weight.name.isidentifier() or not weight.name.isascii():
-            raise _refuse(f"{path}.name", f"is {weight.name!r}", "use letters, digits and _, e.g. 'threshold'")
+            raise refused(f"{path}.name", f"is {weight.name!r}", "use letters, digits and _, e.g. 'threshold'")
         for name in ("value", "low", "high"):
             if getattr(weight, name) is not None:
                 validate.in_range(f"{path}.{name}", getattr(weight, name))
@@ -283,9 +225,5 @@ def check_policy(blueprint: Blueprint) -> None:
         high = weight.value if weight.high is None else weight.high
         if not low <= weight.value <= high:
             message = f"is {weight.value:g}, outside its range [{low:g}, {high:g}]"
-            raise _refuse(f"{path}.value", message, "move the value, low or high")
+            raise refused(f"{path}.value", message, "move the value, low or high")
     compile_formula(blueprint)
-
-
-def _refuse(place: str, what: str, fix: str) -> BlueprintError:
-    return BlueprintError(f"{place} {what}; {fix}", place=place)

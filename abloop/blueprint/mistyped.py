@@ -36,6 +36,8 @@ def explain(said: str, raw: Any) -> tuple[str, str]:
     if not found:
         message, _, path = said.partition(" - at `$")
         path = path.strip("`.")
+        if missing := re.fullmatch(r"Object missing required field `(.+)`", message):
+            return f"{path or 'the blueprint'} has no {missing[1]!r}, which is required; add it", path
         return f"{path or 'blueprint'}: {message[0].lower()}{message[1:]}", path
     wanted, key, path = found[1].split(" | "), found[2], (found[3] or "").removeprefix(".")
     value = _value(raw, path + "[key]" if key else path, wanted)

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from abloop.cli.terminal import Add, Progress, add_url, open_loop, show
+from abloop.cli.tuned import (
+    beside_text,
+    beyond_text,
+    expected_text,
+    gone_text,
+    point_text,
+    state_text,
+    trials_text,
+    unmeasured_text,
+)
 from abloop.errors import DataError, MissingExtraError
 from abloop.ids import user
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from abloop.blueprint.tuning import Limit
     from abloop.loop import Loop
-    from abloop.optimize.trials import Point, State, Trial
+    from abloop.optimize.trials import Point, State
 
 ACTIONS = {
     "propose": "serve new weights beside those that serve",
@@ -29,6 +37,17 @@ ACTIONS = {
     "pick": "serve one beside what serves, to confirm it",
 }
 
+OPTIONS = {
+    "arms": ("propose",),
+    "early": ("read",),
+    "trial": ("pick",),
+    "weights": ("pick",),
+    "keep": ("frontier", "pick"),
+    "least": ("frontier", "pick"),
+    "most": ("frontier", "pick"),
+    "why": ("propose", "pick"),
+}
+
 
 def add_tuning(add: Add) -> None:
     """Add the command."""
@@ -36,7 +55,7 @@ def add_tuning(add: Add) -> None:
     tuned.add_argument("strategy", help="its name")
     tuned.add_argument("action", choices=tuple(ACTIONS), help="; ".join(": ".join(each) for each in ACTIONS.items()))
     tuned.add_argument("--arms", type=int, default=0, help="of a proposal: how many (default: the blueprint's)")
-    tuned.add_argument("--early", action="store_true", help="read a round although units are missing")
+    tuned.add_argument("--early", action="store_true", help="read a round although units are missing, or give it up")
     tuned.add_argument("--trial", type=int, default=None, help="of a pick: the trial to serve beside what serves")
     tuned.add_argument("--weights", default="", metavar="NAME=VALUE,...", help="of a pick: these weights instead")
     tuned.add_argument(
@@ -45,6 +64,7 @@ def add_tuning(add: Add) -> None:
     tuned.add_argument("--least", default="", metavar="METRIC", help="... and has the least of this")
     tuned.add_argument("--most", default="", metavar="METRIC", help="... or the most of this")
     tuned.add_argument("--why", default="", help="why")
+    tuned.set_defaults(refuse=tuned.error, unset={name: tuned.get_default(name) for name in OPTIONS})
     add_url(tuned)
 
 
@@ -52,6 +72,9 @@ def tune(options: argparse.Namespace) -> int:
     """Run one action."""
     from abloop import tuning
 
+    for option, actions in OPTIONS.items():
+        if options.action not in actions and getattr(options, option) != options.unset[option]:
+            options.refuse(f"--{option} belongs to {' and '.join(actions)}, not to {options.action}")
     name, who = options.strategy, user()
     with closing(open_loop(options)) as loop:
         if options.action == "frontier":
@@ -68,8 +91,9 @@ def tune(options: argparse.Namespace) -> int:
             state = tuning.status(loop, name)
         drifts, gone = tuning.drift(loop, name), tuning.left_out(loop, name)
         ready, needed = tuning.ready(loop, name)
+        beside = beside_text(state, loop.comparisons.current().get(name))
     more = {"drift": msgspec.to_builtins(drifts), "left_out": gone, "ready": ready, "needed": needed}
-    lines = [_words(state, ready, needed), *(each.words for each in drifts), *_gone(gone)]
+    lines = [state_text(state, ready, needed), *beside, *(each.words for each in drifts), *gone_text(gone)]
     show(options, {**msgspec.to_builtins(state), **more}, lambda: "\n".join(lines))
     return 0
 
@@ -88,13 +112,6 @@ def _read(options: argparse.Namespace, loop: Loop, who: str) -> State:
     return state
 
 
-def _gone(gone: dict[str, int]) -> list[str]:
-    """Return which trials are not learned from, as lines."""
-    return [
-        f"{count} trial{'s' * (count > 1)} cannot be compared with what serves: {why}" for why, count in gone.items()
-    ]
-
-
 def _frontier(options: argparse.Namespace, loop: Loop) -> int:
     """Show what was measured and what is expected, or the expected point that is wanted."""
     from abloop import tuning
@@ -102,7 +119,7 @@ def _frontier(options: argparse.Namespace, loop: Loop) -> int:
     name = options.strategy
     if options.keep or options.least or options.most:
         point = _wanted(options, loop)
-        show(options, {"strategy": name, "point": msgspec.to_builtins(point)}, lambda: _point(point, name))
+        show(options, {"strategy": name, "point": msgspec.to_builtins(point)}, lambda: point_text(point, name))
         return 0
     state, trials, missing = tuning.today(loop, name), tuning.best(loop, name), ""
     points: tuple[Point, ...] = ()
@@ -121,23 +138,14 @@ def _frontier(options: argparse.Namespace, loop: Loop) -> int:
         "left_out": gone,
         "trusted": trusted,
     }
-    text = [f"Measured, beaten by none:\n{_table(trials)}" if trials else f"Nothing is measured: {_unmeasured(state)}"]
-    text += [f"\nExpected, beaten by none:\n{_expected(points)}"] if points else [f"\nNothing is expected: {missing}"]
-    text += [f"\n{tuning.believed(trusted)}"] if trusted else []
+    measured = f"Measured, beaten by none:\n{trials_text(trials, 'what serves')}"
+    foreseen = f"Expected, beaten by none:\n{expected_text(points)}" if points else f"Nothing is expected: {missing}"
+    text = [measured if trials else f"Nothing is measured: {unmeasured_text(state)}", *beyond_text(state, trials, loop)]
+    text += [f"\n{foreseen}", *([f"\n{tuning.believed(trusted)}"] if trusted else [])]
     if any(volumes):
         text.append(f"\nHypervolume, round by round: {', '.join(f'{each:.4g}' for each in volumes)}")
-    show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join([*text, *_gone(gone)]))
+    show(options, {"strategy": name, **msgspec.to_builtins(data)}, lambda: "\n".join([*text, *gone_text(gone)]))
     return 0
-
-
-def _unmeasured(state: State) -> str:
-    """Return why no trial is on the frontier, and what to do."""
-    if any(trial.lifts for trial in state.read()):
-        return "every trial that was read is beyond a limit; widen tuning.limits, or give weights other ranges"
-    if state.open is not None:
-        action = "read" if state.open.status == "running" else "propose"
-        return f"round {state.open.number} is not read; abloop tune {state.strategy} {action}"
-    return f"no trial was read; abloop tune {state.strategy} propose"
 
 
 def _pick(options: argparse.Namespace, loop: Loop) -> int:
@@ -216,56 +224,3 @@ def parse_weights(text: str) -> dict[str, float]:
             message = f"--weights: {name!r} is {value!r}; allowed: NAME=VALUE,... with numbers, e.g. fresh=0.4,price=1"
             raise DataError(message) from error
     return found
-
-
-def _point(point: Point, strategy: str) -> str:
-    """Return a chosen point as text, with what to do."""
-    from abloop.optimize.pareto import said
-
-    weights = ",".join(f"{name}={value:.6g}" for name, value in point.weights.items())
-    return f"{said(point.lifts)}\nConfirm it: abloop tune {strategy} pick --weights {weights} --why TEXT"
-
-
-def _expected(points: Sequence[Point]) -> str:
-    """Return points with their weights and what they are expected to change."""
-    from abloop.optimize.pareto import said
-    from abloop.readout.text import table
-
-    rows = [
-        [
-            f"{point.kept:.0%}",
-            ", ".join(f"{name} {value:.4g}" for name, value in point.weights.items()),
-            said(point.lifts),
-        ]
-        for point in points
-    ]
-    return table(["limits kept", "weights", "expected change (95 %)"], rows)
-
-
-def _words(state: State, ready: int, needed: int) -> str:
-    """Return a state as text, with the units that each arm of the round that runs has and needs."""
-    if not state.rounds:
-        return f"{state.strategy} was never tuned. Begin: abloop tune {state.strategy} propose"
-    last, read = state.rounds[-1], f"abloop tune {state.strategy} read"
-    waits = f"Round {last.number} runs: its smallest arm has {ready:,} of {needed:,} units with complete outcomes"
-    said = {
-        "proposed": f"Round {last.number} is proposed and not begun: abloop tune {state.strategy} propose",
-        "running": f"{waits}. {'Once all have: ' if ready < needed else 'Go on: '}{read}",
-        "read": f"Round {last.number} is read: abloop tune {state.strategy} frontier, or propose the next",
-        "marked": f"Round {last.number} says nothing: {last.reason.rstrip('.?!')}. Propose the next",
-    }[last.status]
-    return f"{said}.\n\n{_table(state.of(last.number))}"
-
-
-def _table(trials: Sequence[Trial]) -> str:
-    """Return trials with their weights and what they changed."""
-    from abloop.optimize.pareto import said
-    from abloop.readout.text import table
-
-    rows = []
-    for trial in trials:
-        weights = ", ".join(f"{name} {value:.4g}" for name, value in trial.weights.items())
-        changes = said(trial.lifts)
-        units = "-" if trial.status == "proposed" else f"{trial.units:,}"
-        rows.append([str(trial.number), units, weights, changes or trial.reason or trial.status])
-    return table(["trial", "units", "weights", "change against what serves (95 %)"], rows)

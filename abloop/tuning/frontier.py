@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from abloop.blueprint import Blueprint
 from abloop.blueprint.tuning import Limit, Objective
 from abloop.optimize.drift import Drift, widened
@@ -94,14 +96,24 @@ def choose(workspace: Workspace, strategy: str, keep: Sequence[Limit], wanted: O
     """Return the point of the expected frontier that keeps something and is best at a metric.
 
     At most -1 % engagement, least cost: `[Limit(metric="engagement", least=-0.01)]` and
-    `Objective(metric="cost", better="lower")`.
+    `Objective(metric="cost", better="lower")`. What is to be kept, or wanted, may be a limit of the blueprint: the
+    frontier is drawn with these.
 
     Raises:
         UnknownNameError: There is no such strategy or metric.
         DataError: No point keeps it, too few trials were read, or no model could be fitted.
         MissingExtraError: botorch is not installed.
     """
-    return closest(pareto(workspace, strategy), keep, wanted)
+    state, blueprint = _today(workspace, strategy, guess=True)
+    learned = _learned(state, blueprint)
+    search = learned.search
+    if {wanted.metric, *(limit.metric for limit in keep)} <= set(search.metrics):
+        goals = {each.metric: each for each in search.objectives} | {wanted.metric: wanted}
+        asked = msgspec.structs.replace(search, objectives=tuple(goals.values()), limits=(*search.limits, *keep))
+        points = expected(Learned(asked, learned.x, learned.surrogates), state.trials)
+        if points:
+            return closest(points, keep, wanted)
+    return closest(expected(learned, state.trials), keep, wanted)
 
 
 def trusted(workspace: Workspace, strategy: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ import msgspec
 
 from abloop.blueprint import Blueprint
 from abloop.blueprint.check import check
-from abloop.blueprint.parameters import settings, tunable, with_settings
+from abloop.blueprint.parameters import WHOLE, settings, tunable, with_settings
 from abloop.compare import compare
 from abloop.errors import BlueprintError, DataError, UnknownNameError, unknown
 from abloop.optimize.drift import again_of, widened
@@ -215,7 +215,8 @@ def _weights_of(workspace: Workspace, state: State, base: Blueprint, number: int
     read = [trial.number for trial in state.read()]
     if number not in read:
         listed = ", ".join(map(str, read)) or f"none; begin with abloop tune {state.strategy} propose"
-        raise DataError(f"trial {number} of {state.strategy!r} was not read; those that were: {listed}")
+        why = next((f" ({each.reason})" for each in state.trials if each.number == number and each.reason), "")
+        raise DataError(f"trial {number} of {state.strategy!r} was not read{why}; those that were: {listed}")
     trial = known(workspace, state, base).trials[number]
     if trial.status != "read":
         raise DataError(f"trial {number} of {state.strategy!r} cannot be served any more: it was {trial.reason}")
@@ -254,11 +255,15 @@ def check_weights(blueprint: Blueprint, weights: Mapping[str, float]) -> None:
             raise DataError(
                 f"{kind} {name!r} is not given; allowed: {low:g} to {high:g}. Name all: {', '.join(bounds)}"
             )
-        if not low <= weights[name] <= high:
-            raise DataError(f"{kind} {name!r} is {weights[name]:g}; allowed: {low:g} to {high:g}")
+        if not low <= weights[name] <= high or (name in WHOLE and weights[name] != round(weights[name])):
+            whole = "whole numbers from " if name in WHOLE else ""
+            raise DataError(f"{kind} {name!r} is {weights[name]:g}; allowed: {whole}{low:g} to {high:g}")
     given = {**there, **weights}
     for index, each in enumerate(blueprint.tuning.sums):
         total = sum(factor * given[name] for name, factor in each.weights.items())
         low_, high_ = (-math.inf if each.least is None else each.least, math.inf if each.most is None else each.most)
         if not low_ - ROUNDED <= total <= high_ + ROUNDED:
-            raise DataError(f"tuning.sums[{index}] is {total:g} with these weights; allowed: {low_:g} to {high_:g}")
+            ends = ((each.least, "at least"), (each.most, "at most"))
+            allowed = " and ".join(f"{words} {end:g}" for end, words in ends if end is not None)
+            terms = " + ".join(f"{factor:g} {name}" for name, factor in each.weights.items())
+            raise DataError(f"tuning.sums[{index}], {terms}, is {total:g} with these weights; allowed: {allowed}")

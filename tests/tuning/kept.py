@@ -31,7 +31,9 @@ def keep(loop: Loop, trials: Sequence[Trial], baseline: int = 1) -> State:
     known = loop.tunings.state("shop_list")
     number = len(known.rounds)
     mine = [
-        Trial(len(known.trials) + at, number, each.weights, each.status, lifts=each.lifts, units=900)
+        Trial(
+            len(known.trials) + at, number, each.weights, each.status, lifts=each.lifts, reason=each.reason, units=900
+        )
         for at, each in enumerate(trials)
     ]
     state = State(

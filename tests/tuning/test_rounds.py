@@ -140,13 +140,17 @@ def test_sums_bind_parameters(tmp_path: Path) -> None:
     loop = open_loop(tmp_path)
     wide = {"weights": {"space.high": 1, "space.low": -1}, "least": 7.5}
     loop.register(numbers(tuning={**numbers()["tuning"], "sums": [wide], "arms": 6}))
-    with pytest.raises(DataError, match=r"tuning.sums\[0\] is 4 with these weights; allowed: 7.5 to inf"):
+    with pytest.raises(DataError, match=r"1 space.high \+ -1 space.low, is 4 with these .*; allowed: at least 7.5"):
         tuning.pick(loop, "shop_list", {"space.low": 4.0, "space.high": 8.0}, who=WHO, why="try")
     for trial in propose(loop).trials:
         assert trial.status == "proposed"
         assert trial.weights["space.high"] - trial.weights["space.low"] >= 7.5 - 1e-9
     with pytest.raises(BlueprintError, match=r"tuning.sums\[0\] can be kept by no weights: .* it is -1 to 10"):
         from_mapping(numbers(tuning={**numbers()["tuning"], "sums": [{**wide, "least": 12}]}))
+    count = {"weights": {"ranking.most": 1}, "most": 3}
+    tuned = {"parameters": [{"name": "ranking.most", "low": 1, "high": 5}], "sums": [count]}
+    with pytest.raises(BlueprintError, match=r"sums\[0\].weights.ranking.most is a count; name weights"):
+        from_mapping(numbers(tuning=tuned))
     loop.close()
 
 
@@ -192,7 +196,10 @@ PICKS: list[tuple[Any, str]] = [
     ({**SERVED, "fresh": 1.5}, "weight 'fresh' is 1.5; allowed: 0 to 1"),
     ({**SERVED, "foo.bar": 1.0}, "unknown weight 'foo.bar'"),
     (SERVED, "serves these weights already, as version 1"),
-    ({**SERVED, "fresh": 0.9}, r"tuning.sums\[0\] is 1.7 with these weights; allowed: -inf to 1.5"),
+    (
+        {**SERVED, "fresh": 0.9},
+        r"sums\[0\], 1 fresh \+ 1 price, is 1.7 with these weights; allowed: at most 1.5",
+    ),
     (0, "those that were: none; begin with abloop tune shop_list propose"),
 ]
 
