@@ -8,7 +8,6 @@ Points are in the unit cube; their last column is what the log says of them, 0 w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -49,32 +48,31 @@ def surface(weights: int, level: float, scale: float = 0.0, doubt: float = 0.0) 
     """Return what is expected of a metric of variance one.
 
     Args:
-        weights: How many there are.
+        weights: How many there are; of more than two, each has a smaller part in it, or corners, of which there are
+            many, would be thought to hold the best and the worst of everything.
         level: Standard deviation of the level.
         scale: What is expected of the log's scale.
         doubt: Standard deviation of that.
     """
-    return _prior(weights, CURVED, ROUGH, UNSURE * math.sqrt(2 / weights), level, scale, doubt)
+    return _prior(weights, 1.0, ROUGH, UNSURE * math.sqrt(2 / weights), level, scale, doubt)
 
 
 def bias(weights: int, share: float, level: float, scale: float = 0.0, doubt: float = 0.0) -> Prior:
     """Return what is expected of what logs leave of a metric, or of what they say: they hold more points than tests do.
 
     Args:
-        weights: How many there are; of more than two, each has a smaller part in it.
+        weights: How many there are.
         share: Variance that is expected, of the metric's.
         level: Standard deviation of the level.
         scale: What is expected of the log's scale.
         doubt: Standard deviation of that.
     """
+    return _prior(weights, share, BIAS * share, SMOOTH, level, scale, doubt)
+
+
+def _prior(weights: int, share: float, rough: float, unsure: float, level: float, scale: float, doubt: float) -> Prior:
     parts = weights / 2, weights / 2, max(1, weights * (weights - 1) / 2)
     curved = [expected + math.log(share / part) for expected, part in zip(CURVED, parts, strict=True)]
-    return _prior(weights, curved, BIAS * share, SMOOTH, level, scale, doubt)
-
-
-def _prior(
-    weights: int, curved: Sequence[float], rough: float, unsure: float, level: float, scale: float, doubt: float
-) -> Prior:
     lengths = [LENGTH + math.log(weights) / 2] * weights
     mean = [*curved, math.log(rough), *lengths, 0.0, scale, doubt]
     error = [1.0] * 4 + [unsure] * weights + [level, 0.0, 0.0]
