@@ -56,3 +56,15 @@ def test_what_is_expected_is_the_level_and_the_log() -> None:
     parameters = bias(1, 1.0, 0.5, scale=2.0).draw(3, torch.Generator().manual_seed(3))
     x = torch.tensor([[0.1, 1.0], [0.9, -1.0]], dtype=torch.double)
     assert torch.allclose(mean(parameters, x), parameters[:, -3, None] + 2 * torch.tensor([1.0, -1.0]).double())
+
+
+def test_many_weights_move_a_metric_no_more_than_two() -> None:
+    """The variance that is expected, on average over the cube, is that of two weights, whatever their number."""
+
+    def variance(count: int) -> float:
+        points = torch.tensor(np.column_stack([np.random.default_rng(count).random((2_000, count)), np.zeros(2_000)]))
+        return float(covariance(surface(count, 1.0).mean[None], points, points).diagonal(dim1=-2, dim2=-1).mean())
+
+    two = variance(2)
+    for count in (3, 6, 12):
+        assert math.isclose(variance(count), two, rel_tol=0.05)
