@@ -86,7 +86,7 @@ def test_hostile_texts_stay_text(small_site: Site, visitor: Visitor) -> None:
         assert visitor.driver.execute_script("return window.owned") is None, page
     visitor.open("/edit/hostile")
     visitor.type("#text", f"strategy: {PAYLOADS[8]}")
-    visitor.see("missing required field")
+    visitor.see("is required; add it")
     assert visitor.driver.execute_script("return window.owned") is None
 
 
