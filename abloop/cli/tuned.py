@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abloop.compare import SETTLE_SECONDS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
 
 def state_text(state: State, ready: int, needed: int) -> str:
     """Return a state as text, with the units that each arm of the round that runs has and needs."""
+    from abloop.compare import SETTLE_SECONDS  # here, so that other commands load no statistics
+
     if not state.rounds:
         return f"{state.strategy} was never tuned. Begin: abloop tune {state.strategy} propose"
     last, read = state.rounds[-1], f"abloop tune {state.strategy} read"
